@@ -1,0 +1,181 @@
+"""``scim-server tenant``, ``connection`` and ``token``: who may push, and where to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+
+import click
+
+from ..directory import connections, tenants, tokens
+from .commands import as_json, command, in_tenant, opened, reading, settings, show, writing
+
+
+@click.group()
+def tenant() -> None:
+    """Tenants: walls inside one installation."""
+
+
+@tenant.command("create")
+@click.argument("name")
+@as_json
+@command
+def create_tenant(name: str, as_json: bool) -> None:
+    """Create a tenant."""
+    with opened(settings()) as database:
+        show(asdict(tenants.create(database, name)), as_json=as_json)
+
+
+@tenant.command("list")
+@as_json
+@command
+def list_tenants(as_json: bool) -> None:
+    """List all tenants."""
+    with opened(settings()) as database:
+        show([asdict(each) for each in tenants.every(database)], as_json=as_json)
+
+
+@click.group()
+def connection() -> None:
+    """Connections: the identity providers that push into a tenant."""
+
+
+_strict = click.option("--strict/--tolerant", default=None, help="Refuse deviations from the RFCs, or accept them.")
+_group_patch = click.option(
+    "--group-patch-status", type=click.Choice(["204", "200"]), help="Answer to a PATCH of a group."
+)
+
+
+@connection.command("add")
+@click.argument("name")
+@in_tenant
+@_strict
+@_group_patch
+@as_json
+@command
+def add_connection(
+    name: str, tenant_name: str, strict: bool | None, group_patch_status: str | None, as_json: bool
+) -> None:
+    """Add a connection. It is tolerant and answers 204 unless told otherwise."""
+    with writing(tenant_name) as tx:
+        made = connections.create(tx, name, strict=bool(strict), group_patch_status=int(group_patch_status or 204))
+    show(asdict(made), as_json=as_json)
+
+
+@connection.command("list")
+@in_tenant
+@as_json
+@command
+def list_connections(tenant_name: str, as_json: bool) -> None:
+    """List the connections of a tenant."""
+    with reading(tenant_name) as tx:
+        show([asdict(each) for each in connections.every(tx)], as_json=as_json)
+
+
+@connection.command("show")
+@click.argument("name")
+@in_tenant
+@as_json
+@command
+def show_connection(name: str, tenant_name: str, as_json: bool) -> None:
+    """Show one connection."""
+    with reading(tenant_name) as tx:
+        show(asdict(connections.named(tx, name)), as_json=as_json)
+
+
+@connection.command("set")
+@click.argument("name")
+@in_tenant
+@_strict
+@_group_patch
+@as_json
+@command
+def set_connection(
+    name: str, tenant_name: str, strict: bool | None, group_patch_status: str | None, as_json: bool
+) -> None:
+    """Change the settings of a connection; it takes hold with the next request."""
+    status = None if group_patch_status is None else int(group_patch_status)
+    with writing(tenant_name) as tx:
+        changed = connections.change(tx, name, strict=strict, group_patch_status=status)
+    show(asdict(changed), as_json=as_json)
+
+
+@click.group()
+def token() -> None:
+    """Bearer tokens of connections. A token is shown once; only a hash of it is kept."""
+
+
+_days = click.option(
+    "--expires-days", type=click.IntRange(0, 3650), default=tokens.DEFAULT_DAYS, show_default=True,
+    help="Days until it expires; 0 is never.",
+)  # fmt: skip
+
+
+def _span(days: int) -> timedelta | None:
+    return timedelta(days=days) if days else None
+
+
+@token.command("issue")
+@click.option("--name", required=True, help="What the token is for.")
+@in_tenant
+@click.option(
+    "--connection", "connection_name", default=connections.DEFAULT, show_default=True,
+    help="The connection that it belongs to; made when it is not there.",
+)  # fmt: skip
+@_days
+@click.option("--read-only", is_flag=True, help="Without the scope scim:write.")
+@as_json
+@command
+def issue(name: str, tenant_name: str, connection_name: str, expires_days: int, read_only: bool, as_json: bool) -> None:
+    """Issue a token."""
+    scopes = (tokens.READ,) if read_only else tokens.SCOPES
+    with writing(tenant_name) as tx:
+        owner = connections.ensure(tx, connection_name)
+        text, made = tokens.issue(tx, owner, name, expires_in=_span(expires_days), scopes=scopes)
+    _shown_once(text, made, as_json=as_json)
+
+
+def _shown_once(text: str, made: tokens.Token, *, as_json: bool) -> None:
+    show({"token": text, "id": made.id, "expires": made.expires}, as_json=as_json)
+    if not as_json:
+        click.echo("Copy the token now: it cannot be shown again.", err=True)
+
+
+@token.command("list")
+@in_tenant
+@as_json
+@command
+def list_tokens(tenant_name: str, as_json: bool) -> None:
+    """List the tokens of a tenant, revoked ones too."""
+    with reading(tenant_name) as tx:
+        listed = tokens.every(tx)
+    names = ("id", "name", "connection", "scopes", "created", "expires", "revoked", "last_used", "replaced_by")
+    show([asdict(each) if as_json else {n: getattr(each, n) for n in names} for each in listed], as_json=as_json)
+
+
+@token.command("rotate")
+@click.argument("token_id")
+@in_tenant
+@click.option(
+    "--overlap-days", type=click.IntRange(0, 30), default=7, show_default=True, help="How long the old one still works."
+)
+@_days
+@as_json
+@command
+def rotate(token_id: str, tenant_name: str, overlap_days: int, expires_days: int, as_json: bool) -> None:
+    """Issue a successor; both work until the overlap is over."""
+    with writing(tenant_name) as tx:
+        text, made = tokens.rotate(tx, token_id, overlap=timedelta(days=overlap_days), expires_in=_span(expires_days))
+    _shown_once(text, made, as_json=as_json)
+
+
+@token.command("revoke")
+@click.argument("token_id")
+@in_tenant
+@as_json
+@command
+def revoke(token_id: str, tenant_name: str, as_json: bool) -> None:
+    """End a token: the next request with it is refused, on every worker."""
+    with writing(tenant_name) as tx:
+        ended = tokens.revoke(tx, token_id)
+    show({"id": ended.id, "revoked": ended.revoked}, as_json=as_json)

@@ -1,0 +1,157 @@
+"""Settings: the environment read once, checked, frozen. Imports nothing of the house but the limits.
+
+Every setting is ``SCIM_SERVER_<NAME>``; a secret may instead be ``SCIM_SERVER_<NAME>_FILE``, a file that holds
+it. An unknown ``SCIM_SERVER_*`` name is an error: a mistyped setting must not pass unnoticed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .limits import Limits
+
+PREFIX = "SCIM_SERVER_"
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message says which, why and what would do."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+            raise ConfigError(f"must be a whole number from {least} to {most}")
+        return int(value)
+
+    return parse
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+        raise ConfigError("must be a URL such as https://accounts.example.com")
+    return value.rstrip("/")
+
+
+def _one_of(*values: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in values:
+            raise ConfigError(f"must be one of {', '.join(values)}")
+        return value
+
+    return parse
+
+
+def _setting(default: Any, parse: Callable[[str], Any], text: str, *, secret: bool = False) -> Any:
+    return field(default=default, metadata={"parse": parse, "text": text, "secret": secret})
+
+
+_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings with their defaults; ``origins`` tells where each value came from."""
+
+    data_dir: Path = _setting(Path("var"), Path, "Folder for the SQLite database and generated keys")
+    database_url: str = _setting("", _text, "SQLAlchemy URL; empty is SQLite in DATA_DIR", secret=True)
+    base_url: str = _setting("", _base_url, "URL that clients reach us at; empty is taken from each request")
+    secret_key: str = _setting("", _text, "Key for sessions and stored secrets; used from login on", secret=True)
+    smtp_url: str = _setting("", _text, "Mail server; used from invitations on", secret=True)
+    host: str = _setting("127.0.0.1", _text, "Address to listen at")
+    port: int = _setting(8000, _whole(1, 65535), "Port to listen at")
+    workers: int = _setting(2, _whole(1, 256), "Worker processes")
+    sqlite_synchronous: str = _setting(
+        "FULL", _one_of("FULL", "NORMAL"), "NORMAL is quicker and may lose the last commits when power fails"
+    )
+    metrics_token: str = _setting("", _text, "Bearer token for /metrics from other machines", secret=True)
+    max_body_bytes: int = _setting(_LIMITS.body_bytes, _whole(1024, 1 << 30), "Largest request body")
+    max_filter_length: int = _setting(_LIMITS.filter_length, _whole(64, 65536), "Longest filter or PATCH path")
+    max_filter_depth: int = _setting(_LIMITS.filter_depth, _whole(1, 30), "Deepest nesting of a filter")
+    max_filter_terms: int = _setting(_LIMITS.filter_terms, _whole(1, 1000), "Most comparisons in a filter")
+    max_patch_operations: int = _setting(_LIMITS.patch_operations, _whole(1, 100_000), "Most operations in a PATCH")
+    max_members: int = _setting(_LIMITS.members, _whole(1, 1_000_000), "Most members named in one request")
+    max_values: int = _setting(_LIMITS.values, _whole(1, 100_000), "Most values of another multi-valued attribute")
+    page_default: int = _setting(_LIMITS.page_default, _whole(1, 10_000), "Resources on a page when count is absent")
+    page_max: int = _setting(_LIMITS.page_max, _whole(100, 100_000), "Most resources on a page")
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            body_bytes=self.max_body_bytes,
+            filter_length=self.max_filter_length,
+            filter_depth=self.max_filter_depth,
+            filter_terms=self.max_filter_terms,
+            patch_operations=self.max_patch_operations,
+            members=self.max_members,
+            values=self.max_values,
+            page_default=min(self.page_default, self.page_max),
+            page_max=self.page_max,
+        )
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'scim-server.db'}"
+
+
+_FIELDS = {f"{PREFIX}{each.name.upper()}": each for each in fields(Settings) if "parse" in each.metadata}
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Read and check the settings. Raises ConfigError with one line per setting that is wrong."""
+    values: dict[str, Any] = {}
+    origins = {each.name: "default" for each in _FIELDS.values()}
+    wrong: list[str] = []
+    for name in sorted(environment):
+        if not name.startswith(PREFIX):
+            continue
+        try:
+            setting, raw, origin = _read(name, environment)
+            values[setting.name] = setting.metadata["parse"](raw)
+            origins[setting.name] = origin
+        except ConfigError as error:
+            wrong.append(f"{name} {error}")
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return Settings(**values, origins=origins)
+
+
+def _read(name: str, environment: Mapping[str, str]) -> tuple[Any, str, str]:
+    """The setting that a variable stands for, its raw value, and where that came from."""
+    if name in _FIELDS:
+        return _FIELDS[name], environment[name], f"environment {name}"
+    plain = name.removesuffix("_FILE")
+    if name.endswith("_FILE") and plain in _FIELDS and _FIELDS[plain].metadata["secret"]:
+        if plain in environment:
+            raise ConfigError(f"is set beside {plain}; set one of them")
+        try:
+            return _FIELDS[plain], Path(environment[name]).read_text().strip(), f"file {environment[name]}"
+        except OSError as error:
+            raise ConfigError(f"cannot be read: {error.strerror}") from None
+    near = difflib.get_close_matches(name, list(_FIELDS), n=1)
+    raise ConfigError(f"is not a setting{f'; did you mean {near[0]}?' if near else ''}")
+
+
+def described(settings: Settings) -> list[dict[str, str]]:
+    """Every setting with its value (secrets masked), where that came from, and what it does."""
+    rows = []
+    for name, each in _FIELDS.items():
+        value = str(getattr(settings, each.name))
+        if each.metadata["secret"] and value:
+            value = "(set)"
+        rows.append(
+            {"name": name, "value": value, "origin": settings.origins.get(each.name, "default"),
+             "text": each.metadata["text"]}
+        )  # fmt: skip
+    return rows

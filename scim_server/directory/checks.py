@@ -1,0 +1,78 @@
+"""What ``doctor`` looks at: each check says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ..protocol.filters import instant
+from .errors import DirectoryError
+from .store import migrate
+from .store.engine import Database, Statement
+
+_VERSION = Statement("SHOW server_version_num")
+_EXPIRING = Statement("""
+    SELECT t.name, t.expires FROM tokens t
+    WHERE t.revoked IS NULL AND t.replaced_by IS NULL AND t.expires > :now AND t.expires < :soon""")
+_SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at; ``says`` is the finding, with the way out when it is not ``ok``."""
+
+    name: str
+    ok: bool
+    says: str
+
+
+def run(url: str, base_url: str, data_dir: str) -> list[Check]:
+    """Run all checks; one that cannot be made because an earlier one failed is left out."""
+    results = [_data_dir(data_dir), _base_url(base_url)]
+    try:
+        at, head = migrate.current(url), migrate.head()
+    except DirectoryError as error:
+        return [*results, Check("database", ok=False, says=str(error))]
+    results.append(Check("database", ok=True, says="reachable"))
+    if at != head:
+        says = f"at revision {at}, this program knows {head}; run: scim-server db upgrade"
+        return [*results, Check("schema", ok=False, says=says)]
+    results.append(Check("schema", ok=True, says=f"at revision {head}"))
+    database = Database(url)
+    try:
+        return [*results, _version(database), _tokens(database)]
+    finally:
+        database.close()
+
+
+def _data_dir(folder: str) -> Check:
+    path = Path(folder)
+    ok = os.access(path if path.exists() else path.absolute().parent, os.W_OK)
+    return Check("data folder", ok, f"{folder} can be written" if ok else f"{folder} cannot be written; see DATA_DIR")
+
+
+def _base_url(base_url: str) -> Check:
+    says = base_url or "not set: taken from each request; set SCIM_SERVER_BASE_URL behind a proxy"
+    return Check("base URL", ok=True, says=says)
+
+
+def _version(database: Database) -> Check:
+    if database.is_sqlite:
+        found, ok = f"SQLite {sqlite3.sqlite_version}", sqlite3.sqlite_version_info >= (3, 40)
+        return Check("database version", ok, found if ok else f"{found}; 3.40 or newer is needed")
+    row = database.run(_VERSION, {}).fetchone()
+    number = int(row[0]) if row else 0
+    found, ok = f"PostgreSQL {number // 10000}.{number % 10000}", number >= 150000
+    return Check("database version", ok, found if ok else f"{found}; 15 or newer is needed")
+
+
+def _tokens(database: Database) -> Check:
+    now = datetime.now(UTC)
+    rows = database.run(_EXPIRING, {"now": instant(now), "soon": instant(now + _SOON)}).fetchall()
+    if not rows:
+        return Check("tokens", ok=True, says="none expires within 30 days")
+    listed = ", ".join(f"{name} on {expires[:10]}" for name, expires in rows)
+    return Check("tokens", ok=False, says=f"expiring: {listed}; run: scim-server token rotate")

@@ -1,0 +1,35 @@
+"""Deleted resources: gone from the wire, kept for restoration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import NotFound
+from ..ids import is_id
+from .engine import Statement
+from .transaction import Tx
+
+_LISTED = Statement("""
+    SELECT r.id, r.display, r.deleted FROM resources r
+    WHERE r.tenant = :tenant AND r.kind = :kind AND r.deleted IS NOT NULL ORDER BY r.deleted DESC LIMIT :count""")
+_NAMED = Statement("""
+    SELECT r.id FROM resources r
+    WHERE r.tenant = :tenant AND r.kind = :kind AND r.name = :name AND r.deleted IS NOT NULL
+    ORDER BY r.deleted DESC LIMIT 1""")
+
+
+def listed(tx: Tx, kind: str, count: int) -> list[dict[str, Any]]:
+    """Deleted resources of a kind, the latest first."""
+    return [
+        dict(zip(("id", "display", "deleted"), row, strict=True)) for row in tx.all(_LISTED, kind=kind, count=count)
+    ]
+
+
+def id_of(tx: Tx, kind: str, key: str) -> str:
+    """The deleted resource with this id or name; of several with one name the latest. Raises NotFound."""
+    if is_id(key):
+        return key
+    row = tx.one(_NAMED, kind=kind, name=key.casefold())
+    if row is None:
+        raise NotFound(f"No deleted {kind} is named {key}. List them with: scim-server {kind.lower()} list --deleted")
+    return str(row[0])

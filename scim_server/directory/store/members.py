@@ -1,0 +1,108 @@
+"""Memberships as rows: set statements, each one statement whatever the size of the group.
+
+A membership is seen while both its ends live. Deleting a person hides it, restoring brings it back, and
+nothing has to be kept in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from ...protocol.render import Related
+from .engine import Statement
+from .transaction import Tx
+
+# UNION (not UNION ALL) ends the walk where groups contain one another in a circle.
+_GROUPS_OF = Statement("""
+    WITH RECURSIVE up (member_id, group_id, direct) AS (
+      SELECT m.member_id, m.group_id, 1
+      FROM memberships m JOIN resources g ON g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL
+      WHERE m.tenant = :tenant AND m.member_id IN ({ids})
+      UNION
+      SELECT up.member_id, m.group_id, 0
+      FROM up JOIN memberships m ON m.tenant = :tenant AND m.member_id = up.group_id
+      JOIN resources g ON g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL
+    )
+    SELECT up.member_id, up.group_id, max(up.direct), g.display
+    FROM up JOIN resources g ON g.tenant = :tenant AND g.id = up.group_id
+    GROUP BY up.member_id, up.group_id, g.display
+    ORDER BY up.member_id, up.group_id""")
+_MEMBERS_OF = Statement("""
+    SELECT m.group_id, m.member_id, m.member_kind, r.display
+    FROM memberships m JOIN resources r ON r.tenant = m.tenant AND r.id = m.member_id AND r.deleted IS NULL
+    WHERE m.tenant = :tenant AND m.group_id IN ({ids})
+    ORDER BY m.group_id, m.member_id""")
+_ADD = Statement("""
+    INSERT INTO memberships (tenant, group_id, member_id, member_kind, created)
+    SELECT r.tenant, :group, r.id, r.kind, :now FROM resources r
+    WHERE r.tenant = :tenant AND r.id IN ({ids}) AND r.deleted IS NULL
+    ON CONFLICT DO NOTHING
+    RETURNING member_id""")
+_KNOWN = Statement("""
+    SELECT r.id FROM resources r WHERE r.tenant = :tenant AND r.id IN ({ids}) AND r.deleted IS NULL""")
+_REMOVE = Statement("""
+    DELETE FROM memberships WHERE tenant = :tenant AND group_id = :group AND member_id IN ({ids})
+    RETURNING member_id""")
+_RETAIN = Statement("""
+    DELETE FROM memberships WHERE tenant = :tenant AND group_id = :group AND member_id NOT IN ({ids})
+    RETURNING member_id""")
+_LOCK_GROUPS_OF = Statement("""
+    SELECT g.id FROM memberships m
+    JOIN resources g ON g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL
+    WHERE m.tenant = :tenant AND m.member_id = :member
+    ORDER BY g.id {lock g}""")
+_TOUCH = Statement("""
+    UPDATE resources SET version = version + 1, modified = :now WHERE tenant = :tenant AND id IN ({ids})""")
+
+
+def groups_of(tx: Tx, users: Sequence[str]) -> dict[str, list[Related]]:
+    """The groups of each user, direct and by nesting (RFC 7643 §4.1.2 ``groups``)."""
+    found: dict[str, list[Related]] = {user: [] for user in users}
+    for member, group, direct, display in tx.all(_GROUPS_OF, ids=_ids(users)):
+        found[member].append(Related(group, "direct" if direct else "indirect", display))
+    return found
+
+
+def members_of(tx: Tx, groups: Sequence[str]) -> dict[str, list[Related]]:
+    """The members of each group."""
+    found: dict[str, list[Related]] = {group: [] for group in groups}
+    for group, member, kind, display in tx.all(_MEMBERS_OF, ids=_ids(groups)):
+        found[group].append(Related(member, kind, display))
+    return found
+
+
+def add(tx: Tx, group: str, ids: Iterable[str]) -> list[str]:
+    """Add members; those who are in already, or do not exist, are left out of the answer."""
+    return [row[0] for row in tx.all(_ADD, group=group, ids=_ids(ids), now=tx.now)]
+
+
+def unknown(tx: Tx, ids: Iterable[str]) -> list[str]:
+    """Those of the ids that nobody here has."""
+    known = {row[0] for row in tx.all(_KNOWN, ids=_ids(ids))}
+    return [each for each in ids if each not in known]
+
+
+def remove(tx: Tx, group: str, ids: Iterable[str]) -> list[str]:
+    """Remove members and tell which of them were in."""
+    return [row[0] for row in tx.all(_REMOVE, group=group, ids=_ids(ids))]
+
+
+def retain(tx: Tx, group: str, ids: Iterable[str]) -> list[str]:
+    """Remove everybody but these, and tell who went."""
+    return [row[0] for row in tx.all(_RETAIN, group=group, ids=_ids(ids))]
+
+
+def touch_groups_of(tx: Tx, member: str) -> None:
+    """A new version for each group that a member has just left by deletion, or rejoined by restoration.
+
+    Locked in the order of ids, so that two such transactions never wait for one another in a circle.
+    """
+    groups = [row[0] for row in tx.all(_LOCK_GROUPS_OF, member=member)]
+    if groups:
+        tx.do(_TOUCH, ids=_ids(groups), now=tx.now)
+
+
+def _ids(ids: Iterable[str]) -> str:
+    return orjson.dumps(list(ids)).decode()

@@ -1,0 +1,81 @@
+"""The schema of the database: Alembic, driven from code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from ..errors import SchemaMismatch, Unavailable
+from .engine import Database, Statement, normal_url
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+_CURRENT = Statement("SELECT version_num FROM alembic_version")
+
+
+def _config(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
+    config.attributes["url"] = normal_url(url)
+    return config
+
+
+def head() -> str:
+    """The revision that this program knows."""
+    found = ScriptDirectory(str(_SCRIPTS)).get_current_head()
+    assert found is not None
+    return found
+
+
+def current(url: str) -> str | None:
+    """The revision that the database is at; None for an empty one. Raises Unavailable."""
+    parsed = normal_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return None
+    engine = create_engine(parsed, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except OperationalError as error:
+        raise Unavailable(f"The database cannot be reached: {_plain(error)}") from error
+    finally:
+        engine.dispose()
+
+
+def upgrade(url: str) -> None:
+    """Bring the database to ``head()``, creating it where it is an SQLite file.
+
+    Raises SchemaMismatch when it is at a revision unknown here: a newer program has been at it.
+    """
+    parsed = normal_url(url)
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    refuse_newer(url)
+    command.upgrade(_config(url), "head")
+
+
+def refuse_newer(url: str) -> None:
+    """Raise SchemaMismatch when the database is at a revision that this program does not know."""
+    found = current(url)
+    known = {script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()}
+    if found is not None and found not in known:
+        raise SchemaMismatch(
+            f"The database is at revision {found}, which this version does not know. Install the version that wrote it."
+        )
+
+
+def at_head(database: Database) -> bool:
+    """Whether the database has the schema of this program; one statement."""
+    row: Any = database.run(_CURRENT, {}).fetchone()
+    return row is not None and row[0] == head()
+
+
+def _plain(error: OperationalError) -> str:
+    return str(error.orig).strip().splitlines()[0]

@@ -1,0 +1,124 @@
+"""The life of a person's account (RFC 7644 §3.3-§3.6). One way to change it, whatever the door.
+
+Every verb takes a transaction first and works in its tenant. A change commits together with its version,
+its audit record and its events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..protocol import patch as patching
+from ..protocol.documents import Document
+from ..protocol.operations import Operation
+from ..protocol.render import Stored
+from ..protocol.schemas import USER
+from ..protocol.senders import Sender
+from . import audit, events
+from .errors import AlreadyTaken, VersionMismatch
+from .store import documents, members
+from .store.transaction import Tx
+
+KIND = USER
+IfMatch = Callable[[int], bool]
+"""Whether a version is one that the writer accepts (``If-Match``)."""
+
+
+def create(tx: Tx, document: Document) -> Stored:
+    """Create an account, active unless it says otherwise. Raises AlreadyTaken."""
+    document = {**document, "active": document.get("active", True)}
+    made = documents.insert(tx, "User", document)
+    made.related = []
+    after = made.document
+    audit.record(tx, "user.created", "User", made.id, after=after)
+    events.append(tx, {"user.created": {"after": after}}, made.id)
+    return made
+
+
+def replace(tx: Tx, user_id: str, document: Document, if_match: IfMatch | None = None) -> Stored:
+    """Replace an account; what the document leaves out is cleared, except ``active``, which stays.
+
+    Leaving ``active`` out is no deactivation, and no reactivation. Raises NotFound, VersionMismatch,
+    AlreadyTaken.
+    """
+    held = _lock(tx, user_id, if_match)
+    active = document.get("active", held.document.get("active", True))
+    return _save(tx, held, {**document, "active": active})
+
+
+def patch(
+    tx: Tx, user_id: str, operations: Sequence[Operation], sender: Sender, if_match: IfMatch | None = None
+) -> Stored:
+    """Apply PATCH operations, all or none. Raises NotFound, VersionMismatch, AlreadyTaken, ScimError."""
+    held = _lock(tx, user_id, if_match)
+    patched = patching.apply(USER, held.document, operations, sender).document
+    return _save(tx, held, {**patched, "active": patched.get("active", True)})
+
+
+def delete(tx: Tx, user_id: str, if_match: IfMatch | None = None) -> None:
+    """Delete an account: absent from then on, its name free, restorable inside. Raises NotFound."""
+    held = _lock(tx, user_id, if_match)
+    members.touch_groups_of(tx, user_id)
+    documents.delete(tx, held)
+    audit.record(tx, "user.deleted", "User", user_id, before=held.document)
+    events.append(tx, {"user.deleted": {"before": held.document}}, user_id)
+
+
+def restore(tx: Tx, user_id: str) -> Stored:
+    """Bring a deleted account back with its memberships.
+
+    Raises NotFound when it is not deleted, AlreadyTaken when its name belongs to another by now.
+    """
+    held = documents.lock(tx, "User", user_id, deleted=True)
+    try:
+        restored = documents.restore(tx, held)
+    except AlreadyTaken as error:
+        name = held.document["userName"]
+        raise AlreadyTaken("userName", f"{name} belongs to another account by now; rename that one first.") from error
+    members.touch_groups_of(tx, user_id)
+    audit.record(tx, "user.restored", "User", user_id, after=restored.document)
+    events.append(tx, {"user.restored": {"after": restored.document}}, user_id)
+    return restored
+
+
+def get(tx: Tx, user_id: str, *, related: bool = True) -> Stored:
+    """One account, with the groups it is in unless they are not wanted. Raises NotFound."""
+    found = documents.get(tx, "User", user_id)
+    return with_related(tx, [found])[0] if related else found
+
+
+def with_related(tx: Tx, users: Sequence[Stored]) -> Sequence[Stored]:
+    """The same accounts, each with its groups: one statement for all of them."""
+    if users:
+        groups = members.groups_of(tx, [user.id for user in users])
+        for user in users:
+            user.related = groups[user.id]
+    return users
+
+
+def _lock(tx: Tx, user_id: str, if_match: IfMatch | None) -> Stored:
+    held = documents.lock(tx, "User", user_id)
+    if if_match is not None and not if_match(held.version):
+        raise VersionMismatch("The user has changed since the version in If-Match.")
+    return held
+
+
+def _save(tx: Tx, held: Stored, document: Document) -> Stored:
+    saved = documents.save(tx, held, document)
+    if saved is held:
+        return held
+    before, after = held.document, saved.document
+    happened = _events(before, after)
+    audit.record(tx, next(iter(happened)), "User", saved.id, before=before, after=after)
+    events.append(tx, {name: {"before": before, "after": after} for name in happened}, saved.id)
+    return saved
+
+
+def _events(before: Document, after: Document) -> list[str]:
+    """What a change amounts to, the weightiest first."""
+    happened = []
+    if before.get("active") != after.get("active"):
+        happened.append("user.activated" if after.get("active") else "user.deactivated")
+    if before["userName"] != after["userName"]:
+        happened.append("user.renamed")
+    return happened or ["user.updated"]

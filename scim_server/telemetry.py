@@ -1,0 +1,141 @@
+"""What operators see: one JSON line per request on stdout, and Prometheus metrics.
+
+No name, address, filter or body ever stands in a label or a line: ids, paths, counts and times do.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+from . import __version__
+from .api.requests import Request
+from .api.responses import Response
+
+_RESOURCES = {"Users", "Groups", "Schemas", "ResourceTypes", "ServiceProviderConfig", "Me", "Bulk", ".search"}
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+_LIVE = "mostrecent"
+
+_REGISTRY = CollectorRegistry()
+_REQUESTS = Counter(
+    "scim_server_scim_requests",
+    "SCIM requests answered",
+    ("connection", "resource", "method", "status", "scim_type"),
+    registry=_REGISTRY,
+)
+_SECONDS = Histogram(
+    "scim_server_scim_request_duration_seconds",
+    "Time from request to answer",
+    ("resource", "method"),
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+    registry=_REGISTRY,
+)
+_LAST = Gauge(
+    "scim_server_scim_last_request_timestamp_seconds",
+    "When a connection was last heard of",
+    ("connection",),
+    multiprocess_mode=_LIVE,  # type: ignore[arg-type]
+    registry=_REGISTRY,
+)
+_REFUSED = Counter("scim_server_scim_auth_failures", "Requests without a good token", ("reason",), registry=_REGISTRY)
+_BUILD = Gauge(
+    "scim_server_build_info",
+    "Always 1; the label tells the version",
+    ("version",),
+    multiprocess_mode=_LIVE,  # type: ignore[arg-type]
+    registry=_REGISTRY,
+)
+
+
+class Telemetry:
+    """The observer of the SCIM door, and the log of the rest."""
+
+    def __init__(self) -> None:
+        self._children: dict[tuple[object, ...], Any] = {}
+        _BUILD.labels(__version__).set(1)
+
+    def handled(self, request: Request, response: Response, seconds: float) -> None:
+        """Count and log one SCIM request."""
+        resource = request.path[1:].partition("/")[0]
+        resource = resource if resource in _RESOURCES else "other"
+        method = request.method if request.method in _METHODS else "other"
+        self._child(_REQUESTS, request.connection, resource, method, str(response.status), response.scim_type).inc()
+        self._child(_SECONDS, resource, method).observe(seconds)
+        if request.connection:
+            self._child(_LAST, request.connection).set(time.time())
+        elif response.status == 401:
+            reason = "invalid" if request.headers.get("authorization") else "missing"
+            self._child(_REFUSED, reason).inc()
+        line = {
+            "event": "scim.request",
+            "request_id": request.id,
+            "connection": request.connection,
+            "method": method,
+            "path": request.path[:200],
+            "status": response.status,
+            "duration_ms": round(seconds * 1000, 2),
+        }
+        if response.scim_type:
+            line["scim_type"] = response.scim_type
+        if request.deviations:
+            line["deviations"] = [entry.partition(":")[0] for entry in request.deviations]
+        log("info", line)
+
+    def failed(self, request: Request) -> None:
+        """Log what nobody foresaw, with its traceback; called inside an ``except``."""
+        log("error", {"event": "scim.failure", "request_id": request.id, "traceback": traceback.format_exc()})
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        """A metric with its labels bound, which costs a seventh of binding them each time."""
+        key = (metric, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
+
+
+def log(level: str, fields: dict[str, Any]) -> None:
+    """Write one line; orjson escapes CR, LF and control characters, so that a line stays one."""
+    line = orjson.dumps({"ts": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, **fields})
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
+
+
+class JsonFormatter(logging.Formatter):
+    """The same shape for what the HTTP server and libraries log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(fields, default=str).decode()
+
+
+def exposition() -> tuple[bytes, str]:
+    """The metrics of all worker processes in Prometheus' text format, and its media type."""
+    registry = _REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST
