@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests import postgres
+from tests.running import House, Scim
 
 DIALECTS = ("sqlite", "postgresql")
 
@@ -109,3 +110,17 @@ def _copy(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManage
 def _copied_file(template: Path, path: Path) -> Iterator[str]:
     shutil.copyfile(template, path)
     yield f"sqlite:///{path}"
+
+
+@pytest.fixture
+def house(database_url: str) -> Iterator[House]:
+    """The application on a fresh database, once for each dialect."""
+    opened = House(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def scim(house: House) -> Scim:
+    """A tolerant client of the default tenant."""
+    return house.client()

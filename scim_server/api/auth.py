@@ -13,7 +13,7 @@ _CHALLENGE = 'Bearer realm="scim"'
 
 def require_token(database: Database, request: Request) -> Actor:
     """The bearer of a good token. Raises 401 with a challenge (RFC 6750 §3)."""
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    scheme, _, text = (request.headers.get("authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not text.strip():
         raise HttpError(
             401, "Send a token of this server as 'Authorization: Bearer <token>'.", (("WWW-Authenticate", _CHALLENGE),)
@@ -26,7 +26,7 @@ def require_token(database: Database, request: Request) -> Actor:
             (("WWW-Authenticate", f'{_CHALLENGE}, error="invalid_token"'),),
         )
     if verified.use_is_old:
-        tokens.note_use(database, verified, request.address, request.headers.get("user-agent", ""))
+        tokens.note_use(database, verified, request.address, request.headers.get("user-agent") or "")
     return verified.actor
 
 

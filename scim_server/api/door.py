@@ -8,9 +8,11 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..directory.errors import Contended
 from ..directory.store.engine import Database
 from ..limits import Limits
 from . import responses
@@ -22,6 +24,7 @@ from .routes import Call, dispatch
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
+_RETRIES = 3
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -54,7 +57,7 @@ class ScimDoor:
         headers = [("X-Request-Id", request.id), *response.headers]
         if response.status not in (204, 304):
             headers += [
-                ("Content-Type", _media_type(request.headers.get("accept", ""))),
+                ("Content-Type", _media_type(request.headers.get("accept") or "")),
                 ("Content-Length", str(len(response.body))),
             ]
         self.observer.handled(request, response, time.perf_counter() - begun)
@@ -66,13 +69,21 @@ class ScimDoor:
         try:
             actor = require_token(self.database, request)
             request.connection = actor.connection_name
-            return dispatch(Call(request, actor, self.database))
+            return _dispatched(Call(request, actor, self.database))
         except Exception as failure:  # noqa: BLE001 - the last place: nothing gets out but an answer
             response = responses.error(failure, request.id)
             if response is None:
                 self.observer.failed(request)
                 response = responses.internal_error(request.id)
             return response
+
+
+def _dispatched(call: Call) -> Response:
+    """Dispatch, and again when a deadlock undid it: to be the one that gives way is no fault of the client's."""
+    for _ in range(_RETRIES):
+        with suppress(Contended):
+            return dispatch(call)
+    return dispatch(call)
 
 
 def _media_type(accept: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -32,7 +33,7 @@ class Request:
     method: str
     path: str
     base: str
-    headers: Mapping[str, str]
+    headers: Headers
     query: dict[str, str]
     read_body: Callable[[], bytes]
     address: str
@@ -51,32 +52,32 @@ def from_environ(environ: Mapping[str, Any], base_url: str, limits: Limits, requ
         method=environ["REQUEST_METHOD"],
         path=path[:-1] if len(path) > 1 and path.endswith("/") else path,
         base=root + environ.get("SCRIPT_NAME", "") + PREFIX,
-        headers=_Headers(environ),
+        headers=Headers(environ),
         query=dict(parse_qsl(query, keep_blank_values=True)) if query else {},
-        read_body=lambda: _body(environ, limits),
+        read_body=cache(lambda: _body(environ, limits)),  # a request may be carried out again, its body read once
         address=environ.get("REMOTE_ADDR", ""),
         id=request_id,
         limits=limits,
     )
 
 
-class _Headers(Mapping[str, str]):
-    """Headers by lower-case name, looked up in the environment when asked for."""
+class Headers:
+    """Headers by lower-case name, looked up in the WSGI environment when asked for."""
 
     __slots__ = ("_environ",)
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self._environ = environ
 
-    def __getitem__(self, name: str) -> str:
-        key = name.upper().replace("-", "_")
-        return str(self._environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"])
+    def get(self, name: str) -> str | None:
+        found: str | None = self._environ.get(_environ_key(name))
+        return found
 
-    def __iter__(self) -> Any:
-        return iter(self._environ)
 
-    def __len__(self) -> int:
-        return len(self._environ)
+@cache
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
 def _body(environ: Mapping[str, Any], limits: Limits) -> bytes:
@@ -101,7 +102,7 @@ def _too_large(limits: Limits) -> HttpError:
 
 def json_body(request: Request) -> Any:
     """The JSON of the body. Raises 415 for another media type and InvalidSyntax for what is no JSON."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     if media and media not in _JSON_TYPES:
         raise HttpError(415, "Send the body as application/scim+json or application/json.")
     raw = request.read_body()

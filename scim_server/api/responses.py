@@ -37,7 +37,7 @@ def resource(request: Request, stored: Stored, projection: Projection, status: i
     headers: tuple[tuple[str, str], ...] = (("ETag", tag), ("Content-Location", where))
     if status == 201:
         headers = (("ETag", tag), ("Location", where))
-    return Response(status, _shown(stored, request.base, projection).encode(), headers)
+    return Response(status, _shown(stored, request.base, projection, tag).encode(), headers)
 
 
 def unchanged_body(stored: Stored) -> Response:
@@ -58,8 +58,8 @@ def listing(texts: Sequence[str], total: int, start: int) -> Response:
     return Response(200, (head + ",".join(texts) + "]}").encode())
 
 
-def _shown(stored: Stored, base: str, projection: Projection) -> str:
-    text = render.serve(stored, base)
+def _shown(stored: Stored, base: str, projection: Projection, tag: str | None = None) -> str:
+    text = render.serve(stored, base, tag)
     if not projection:
         return text
     return orjson.dumps(projection.apply(RESOURCE_TYPES[stored.kind], orjson.loads(text))).decode()

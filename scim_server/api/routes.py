@@ -49,7 +49,7 @@ Handler = Callable[..., Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row of the table: a path with ``*`` for an id, the methods it takes, and the scope each asks for."""
+    """One row of the table: a path, its last part ``*`` for an id; the methods it takes, and the scope of each."""
 
     path: tuple[str, ...]
     methods: dict[str, tuple[Handler, str]]
@@ -71,10 +71,14 @@ def dispatch(call: Call) -> Response:
 
 
 def _find(parts: tuple[str, ...]) -> tuple[Route, tuple[str, ...]]:
-    for route in ROUTES.get(len(parts), ()):
-        if all(pattern in ("*", part) for pattern, part in zip(route.path, parts, strict=True)):
-            return route, tuple(part for pattern, part in zip(route.path, parts, strict=True) if pattern == "*")
-    raise HttpError(404, "There is nothing at this URL. See /ResourceTypes for what there is.")
+    """The route of a path: as it stands, or with its last part as an id."""
+    route = ROUTES.get(parts)
+    if route is not None:
+        return route, ()
+    route = ROUTES.get((*parts[:-1], "*"))
+    if route is None or len(parts) < 2:
+        raise HttpError(404, "There is nothing at this URL. See /ResourceTypes for what there is.")
+    return route, parts[-1:]
 
 
 # ---------------------------------------------------------------------------------------- users and groups
@@ -232,6 +236,4 @@ EVERY_ROUTE: list[Route] = [
     Route(("Me",), _ME),
     Route(("Bulk",), {"POST": (bulk, tokens.WRITE)}),
 ]
-ROUTES: dict[int, list[Route]] = {}
-for _route in EVERY_ROUTE:
-    ROUTES.setdefault(len(_route.path), []).append(_route)
+ROUTES = {route.path: route for route in EVERY_ROUTE}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import getpass
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """Whoever a transaction is opened for. ``name`` is what the audit record says.
 
     A SCIM actor carries its connection and how that connection wants to be treated: ``strict`` refuses

@@ -29,5 +29,9 @@ class Unavailable(DirectoryError):
     """The database cannot be reached or stays busy; the same request may succeed later."""
 
 
+class Contended(Unavailable):
+    """Two writers each waited for what the other held; undone, and done when it is repeated."""
+
+
 class SchemaMismatch(DirectoryError):
     """The database's schema is not the one this program knows."""

@@ -74,7 +74,7 @@ def patch(
 
 def delete(tx: Tx, group_id: str, if_match: IfMatch | None = None) -> None:
     """Delete a group: absent from then on, its name free, restorable inside. Raises NotFound."""
-    held = _lock(tx, group_id, if_match)
+    held = _expected(documents.lock_alone(tx, "Group", group_id), if_match)
     members.touch_groups_of(tx, group_id)
     documents.delete(tx, held)
     audit.record(tx, "group.deleted", "Group", group_id, before=held.document)
@@ -83,7 +83,7 @@ def delete(tx: Tx, group_id: str, if_match: IfMatch | None = None) -> None:
 
 def restore(tx: Tx, group_id: str) -> Stored:
     """Bring a deleted group back with its members. Raises NotFound, AlreadyTaken."""
-    held = documents.lock(tx, "Group", group_id, deleted=True)
+    held = documents.lock_alone(tx, "Group", group_id, deleted=True)
     try:
         restored = documents.restore(tx, held)
     except AlreadyTaken as error:
@@ -111,7 +111,10 @@ def with_related(tx: Tx, groups: Sequence[Stored]) -> Sequence[Stored]:
 
 
 def _lock(tx: Tx, group_id: str, if_match: IfMatch | None) -> Stored:
-    held = documents.lock(tx, "Group", group_id)
+    return _expected(documents.lock(tx, "Group", group_id), if_match)
+
+
+def _expected(held: Stored, if_match: IfMatch | None) -> Stored:
     if if_match is not None and not if_match(held.version):
         raise VersionMismatch("The group has changed since the version in If-Match.")
     return held

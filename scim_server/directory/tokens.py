@@ -15,6 +15,7 @@ import string
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from ..protocol.filters import instant
 from . import audit
@@ -32,7 +33,7 @@ LONGEST_OVERLAP = timedelta(days=30)
 _ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SHAPE = re.compile(r"scs_scim_([0-9A-Za-z]{16})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
 _NO_HASH = hashlib.sha256(b"").hexdigest()
-_NOTED_EVERY = timedelta(minutes=1)
+_TO_THE_MINUTE = len("2026-01-31T09:30")
 
 _INSERT = Statement("""
     INSERT INTO tokens (tenant, id, connection, name, secret_hash, scopes, created, created_by, expires)
@@ -95,8 +96,7 @@ def issue(
     return text, made
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """A good token: who it makes the bearer, and whether its use is to be noted."""
 
     actor: Actor
@@ -112,9 +112,9 @@ def verify(database: Database, text: str) -> Verified | None:
     row = database.run(_VERIFY, {"id": match[1]}).fetchone()
     if not hmac.compare_digest(_hash(match[2]), row[0] if row else _NO_HASH) or row is None:
         return None
-    now = datetime.now(UTC)
+    now = instant(datetime.now(UTC))
     _, expires, revoked, used, tenant, name, scopes, connection, connection_name, strict, status = row
-    if revoked is not None or (expires is not None and expires <= instant(now)):
+    if revoked is not None or (expires is not None and expires <= now):
         return None
     actor = Actor(
         tenant=tenant,
@@ -126,7 +126,7 @@ def verify(database: Database, text: str) -> Verified | None:
         strict=bool(strict),
         group_patch_status=status,
     )
-    return Verified(actor, match[1], used is None or used < instant(now - _NOTED_EVERY))
+    return Verified(actor, match[1], used is None or used[:_TO_THE_MINUTE] != now[:_TO_THE_MINUTE])
 
 
 def note_use(database: Database, verified: Verified, address: str, agent: str) -> None:

@@ -57,7 +57,7 @@ def patch(
 
 def delete(tx: Tx, user_id: str, if_match: IfMatch | None = None) -> None:
     """Delete an account: absent from then on, its name free, restorable inside. Raises NotFound."""
-    held = _lock(tx, user_id, if_match)
+    held = _expected(documents.lock_alone(tx, "User", user_id), if_match)
     members.touch_groups_of(tx, user_id)
     documents.delete(tx, held)
     audit.record(tx, "user.deleted", "User", user_id, before=held.document)
@@ -69,7 +69,7 @@ def restore(tx: Tx, user_id: str) -> Stored:
 
     Raises NotFound when it is not deleted, AlreadyTaken when its name belongs to another by now.
     """
-    held = documents.lock(tx, "User", user_id, deleted=True)
+    held = documents.lock_alone(tx, "User", user_id, deleted=True)
     try:
         restored = documents.restore(tx, held)
     except AlreadyTaken as error:
@@ -97,7 +97,10 @@ def with_related(tx: Tx, users: Sequence[Stored]) -> Sequence[Stored]:
 
 
 def _lock(tx: Tx, user_id: str, if_match: IfMatch | None) -> Stored:
-    held = documents.lock(tx, "User", user_id)
+    return _expected(documents.lock(tx, "User", user_id), if_match)
+
+
+def _expected(held: Stored, if_match: IfMatch | None) -> Stored:
     if if_match is not None and not if_match(held.version):
         raise VersionMismatch("The user has changed since the version in If-Match.")
     return held

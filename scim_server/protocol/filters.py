@@ -115,7 +115,7 @@ def instant(moment: datetime) -> str:
     """A moment as fixed-width UTC text, in which the order of text is the order of time."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def comparable(attribute: Attribute, value: Any) -> Any:
@@ -277,7 +277,12 @@ class _EntryResolver(_Binder):
 
 
 def _find(kind: ResourceType, path: AttrPath) -> Attribute | None:
-    return kind.resolve(path.attr, path.sub_attr, path.uri)
+    """What a name stands for; Entra asks for ``manager eq "…"`` without its URN."""
+    found = kind.resolve(path.attr, path.sub_attr, path.uri)
+    if found is None and path.uri is None:
+        found = kind.unqualified_extension(path.attr)
+        return found.subs.get(path.sub_attr.lower()) if found and path.sub_attr else found
+    return found
 
 
 def _leaf(attribute: Attribute) -> Attribute:
@@ -382,7 +387,7 @@ def _read(attribute: Attribute, values: Mapping[str, Any] | Any) -> Any:
     if not isinstance(values, Mapping):
         return values
     parent = attribute.parent
-    if parent is not None and not parent.multi_valued and attribute.name not in values:
+    if parent is not None and not parent.multi_valued:
         values = _read(parent, values) or {}
     elif attribute.in_extension and parent is None:
         values = values.get(attribute.schema) or {}

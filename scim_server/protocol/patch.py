@@ -158,6 +158,7 @@ class _Work:
             self.unassign(attribute)
             return
         incoming = normalise(attribute, value, self.sender) or {}
+        incoming = {name: item for name, item in incoming.items() if item != ""}  # cleared below
         held = dict(self.held(attribute) or {})
         if isinstance(value, dict):
             for key, item in value.items():

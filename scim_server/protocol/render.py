@@ -18,7 +18,7 @@ import orjson
 
 from .documents import Document
 from .filters import comparable
-from .schemas import ENTERPRISE, RESOURCE_TYPES, Attribute, ResourceType
+from .schemas import ENTERPRISE, Attribute, ResourceType
 
 BASE_MARK = "\x01"
 """Stands for the base URL in stored text. JSON escapes control characters, so no sender can write it."""
@@ -90,24 +90,27 @@ def text(kind: ResourceType, resource_id: str, document: Document) -> str:
     return written.replace(f'"$ref":"{_BASE_TEXT}', f'"$ref":"{BASE_MARK}')  # a sender's quotes are escaped
 
 
-def serve(stored: Stored, base: str) -> str:
-    """The JSON text of a resource for a client that reaches us at ``base`` (``https://host/scim/v2``)."""
-    parts = [stored.body.replace(BASE_MARK, base) if BASE_MARK in stored.body else stored.body]
+def serve(stored: Stored, base: str, tag: str | None = None) -> str:
+    """The JSON text of a resource for a client that reaches us at ``base`` (``https://host/scim/v2``).
+
+    ``tag`` is its ETag, where the caller has worked it out already.
+    """
+    body = stored.body.replace(BASE_MARK, base) if BASE_MARK in stored.body else stored.body
     if stored.external_id is not None:
-        parts.append(f',"externalId":{_json(stored.external_id)}')
+        body = f'{body},"externalId":{_json(stored.external_id)}'
     if stored.related:
         entries = _groups(stored.related, base) if stored.kind == "User" else _members(stored.related, base)
-        parts.append(f',"{"groups" if stored.kind == "User" else "members"}":[{",".join(entries)}]')
-    parts.append(
-        f',"meta":{{"resourceType":"{stored.kind}","created":"{stored.created}","lastModified":"{stored.modified}",'
-        f'"location":"{location(stored, base)}","version":{_json(etag(stored))}}}}}'
+        body = f'{body},"{"groups" if stored.kind == "User" else "members"}":[{",".join(entries)}]'
+    version = (tag or etag(stored)).replace('"', '\\"')
+    return (
+        f'{body},"meta":{{"resourceType":"{stored.kind}","created":"{stored.created}","lastModified":'
+        f'"{stored.modified}","location":"{base}/{stored.kind}s/{stored.id}","version":"{version}"}}}}'
     )
-    return "".join(parts)
 
 
 def location(stored: Stored, base: str) -> str:
     """The URL of a resource (RFC 7644 §3.1)."""
-    return f"{base}{RESOURCE_TYPES[stored.kind].endpoint}/{stored.id}"
+    return f"{base}/{stored.kind}s/{stored.id}"
 
 
 def _groups(related: Iterable[Related], base: str) -> list[str]:

@@ -24,7 +24,8 @@ _FROM = """
     WHERE r.tenant = :tenant AND r.id = :id AND r.kind = :kind"""
 _GET = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NULL")
 _LOCK = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NULL {{lock r}}")
-_LOCK_DELETED = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NOT NULL {{lock r}}")
+_LOCK_ALONE = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NULL {{lock r alone}}")
+_LOCK_DELETED = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NOT NULL {{lock r alone}}")
 _INSERT = Statement("""
     INSERT INTO resources (tenant, id, kind, version, created, modified, name, display, active, keys, body)
     VALUES (:tenant, :id, :kind, 1, :now, :now, :name, :display, :active, :keys, :body)""")
@@ -59,9 +60,14 @@ def get(tx: Tx, kind: str, resource_id: str) -> Stored:
     return _fetch(tx, _GET, kind, resource_id)
 
 
-def lock(tx: Tx, kind: str, resource_id: str, *, deleted: bool = False) -> Stored:
+def lock(tx: Tx, kind: str, resource_id: str) -> Stored:
     """One resource, kept from other writers until the transaction ends. Raises NotFound."""
-    return _fetch(tx, _LOCK_DELETED if deleted else _LOCK, kind, resource_id)
+    return _fetch(tx, _LOCK, kind, resource_id)
+
+
+def lock_alone(tx: Tx, kind: str, resource_id: str, *, deleted: bool = False) -> Stored:
+    """The same for one that comes or goes: whoever makes it a member waits too, so that no group is missed."""
+    return _fetch(tx, _LOCK_DELETED if deleted else _LOCK_ALONE, kind, resource_id)
 
 
 def _fetch(tx: Tx, statement: Statement, kind: str, resource_id: str) -> Stored:

@@ -1,4 +1,4 @@
-"""One database connection per thread, and statements compiled once.
+"""Connections to the database, and statements written once.
 
 SQLAlchemy writes the SQL and knows the dialects; the statements are then run on the driver itself. That
 costs 12 µs instead of 60 µs a look-up on SQLite, and a look-up is most of what this server does. Connections
@@ -8,41 +8,38 @@ are in autocommit, transactions say BEGIN and COMMIT themselves.
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from sqlalchemy import URL, ClauseElement, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import NullPool
 
-from ..errors import Unavailable
+from ..errors import Contended, Unavailable
 
 Row = tuple[Any, ...]
 
 _BUSY_SECONDS = 10
-
-
-class _Cursor(Protocol):
-    rowcount: int
-
-    def fetchall(self) -> list[Row]: ...
-    def fetchone(self) -> Row | None: ...
+_DEADLOCK = "40P01"  # https://www.postgresql.org/docs/current/errcodes-appendix.html
 
 
 class Statement:
     """A statement, written for each dialect when it is first run there; parameters are given by name.
 
-    ``source`` is a Core clause or SQL text. Text is written once for both databases, with two marks where
-    they differ: ``{ids}`` is a subquery over the JSON list in the parameter ``ids``, and ``{lock r}`` locks
-    the rows of ``r`` (SQLite has locked everything already).
+    ``source`` is a Core clause or SQL text. Text is written once for both databases, with marks where they
+    differ: ``{ids}`` is a subquery over the JSON list in the parameter ``ids``; ``{lock r}`` locks the rows of
+    ``r`` against other writers, ``{lock r alone}`` also against new references to them, such as memberships
+    (SQLite has locked everything already); ``{few c}`` tells SQLite's planner that few rows come from the table
+    of ``c``, or after ANALYZE it would scan the next one into a Bloom filter.
     """
 
-    __slots__ = ("_source", "_written")
+    __slots__ = ("_source", "_written", "only_reads")
 
     def __init__(self, source: ClauseElement | str) -> None:
         self._source = source
+        self.only_reads = not isinstance(source, str) or source.lstrip()[:6] in ("SELECT", "WITH R")
         self._written: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def written(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
@@ -57,11 +54,25 @@ class Statement:
         return found
 
 
+_MARKS = {
+    "sqlite": {
+        r"\{ids\}": "SELECT value FROM json_each(:ids)",
+        r" \{lock \w+( alone)?\}": "",
+        r"\{few (\S+)\}": r"likelihood(\1 IS NOT NULL, 0.0000001)",
+    },
+    "postgresql": {
+        r"\{ids\}": "SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))",
+        r"\{lock (\w+)\}": r"FOR NO KEY UPDATE OF \1",
+        r"\{lock (\w+) alone\}": r"FOR UPDATE OF \1",
+        r"\{few (\S+)\}": r"\1 IS NOT NULL",
+    },
+}
+
+
 def _for_dialect(source: str, dialect: str) -> str:
-    if dialect == "sqlite":
-        return re.sub(r"\{lock \w+\}", "", source).replace("{ids}", "SELECT value FROM json_each(:ids)")
-    listed = "SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))"
-    return re.sub(r"\{lock (\w+)\}", r"FOR UPDATE OF \1", source).replace("{ids}", listed)
+    for mark, written in _MARKS[dialect].items():
+        source = re.sub(mark, written, source)
+    return source
 
 
 def _dialect(name: str) -> Dialect:
@@ -70,11 +81,66 @@ def _dialect(name: str) -> Dialect:
     return found(paramstyle="named" if name == "sqlite" else "pyformat")  # type: ignore[call-arg]
 
 
-class Database:
-    """A database, reached by one connection of each thread.
+class Result:
+    """The rows of a statement, and how many it touched; the cursor is done with."""
 
-    ``url`` is an SQLAlchemy URL; ``postgresql://`` means psycopg 3. ``observers`` are called with the text of
-    every statement: tests count with it.
+    __slots__ = ("rowcount", "rows")
+
+    def __init__(self, rows: list[Row], rowcount: int) -> None:
+        self.rows, self.rowcount = rows, rowcount
+
+    def fetchall(self) -> list[Row]:
+        return self.rows
+
+    def fetchone(self) -> Row | None:
+        return self.rows[0] if self.rows else None
+
+
+class Link:
+    """One driver connection, in autocommit; used by one thread at a time."""
+
+    __slots__ = ("_database", "driver")
+
+    def __init__(self, database: Database, driver: Any) -> None:
+        self._database, self.driver = database, driver
+
+    def run(self, statement: Statement, parameters: Mapping[str, Any]) -> Result:
+        """Run a statement. Raises Unavailable when the database is gone, or busy for longer than we wait."""
+        sql, fixed = statement.written(self._database.dialect)
+        return self.run_sql(sql, {**fixed, **parameters} if fixed else parameters)
+
+    def run_sql(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
+        for observer in self._database.observers:
+            observer(sql)
+        try:
+            cursor = self.driver.execute(sql, parameters or {})
+            return Result(cursor.fetchall() if cursor.description else [], cursor.rowcount)
+        except self._database.operational_error as error:
+            raise _unavailable(error) from error
+
+    def run_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run one statement for several rows."""
+        sql, _ = statement.written(self._database.dialect)
+        for observer in self._database.observers:
+            observer(sql)
+        try:
+            self.driver.cursor().executemany(sql, rows)
+        except self._database.operational_error as error:
+            raise _unavailable(error) from error
+
+    @property
+    def lost(self) -> bool:
+        """Whether the server hung up."""
+        return not self._database.is_sqlite and bool(self.driver.closed or self.driver.broken)
+
+
+class Database:
+    """A database and the connections that are open to it.
+
+    ``url`` is an SQLAlchemy URL; ``postgresql://`` means psycopg 3. A connection that nobody uses waits on a
+    list for the next who needs one, so there are as many as were ever needed at once. (Not one per thread: the
+    HTTP server's threads are not Python's, and keep no thread-local values between requests.) ``observers``
+    are called with the text of every statement: tests count with it.
     """
 
     def __init__(self, url: str, *, sqlite_synchronous: str = "FULL") -> None:
@@ -83,91 +149,94 @@ class Database:
         self.engine = _engine(self.url, sqlite_synchronous)
         self.dialect = _dialect("sqlite" if self.is_sqlite else "postgresql")
         self.observers: list[Callable[[str], None]] = []
-        self._local = threading.local()
+        self._idle: list[Link] = []
         driver = self.engine.dialect.dbapi
         assert driver is not None
         self.integrity_error: type[Exception] = driver.IntegrityError
         self.operational_error: tuple[type[Exception], ...] = (driver.OperationalError, driver.InterfaceError)
 
-    def run(self, statement: Statement, parameters: Mapping[str, Any]) -> _Cursor:
-        """Run a statement on this thread's connection.
-
-        Raises Unavailable when the database is gone, or busy for longer than it is waited for.
-        """
-        sql, fixed = statement.written(self.dialect)
-        return self.run_sql(sql, {**fixed, **parameters} if fixed else parameters)
-
-    def run_sql(self, sql: str, parameters: Mapping[str, Any] | None = None) -> _Cursor:
-        for observer in self.observers:
-            observer(sql)
-        connection = self._connection()
+    def run(self, statement: Statement, parameters: Mapping[str, Any]) -> Result:
+        """Run one statement by itself; a look-up is repeated once when the connection turns out to be lost."""
+        link = self.take()
         try:
-            return cast(_Cursor, connection.execute(sql, parameters or {}))
-        except self.operational_error as error:
-            if self._lost(connection):
-                self.close()
-                if not self.in_transaction and _only_reads(sql):
-                    return self._again(sql, parameters or {})
-            raise Unavailable("The database cannot be reached or is busy; try again.") from error
-
-    def run_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run one statement for several rows."""
-        sql, _ = statement.written(self.dialect)
-        for observer in self.observers:
-            observer(sql)
-        try:
-            self._connection().cursor().executemany(sql, rows)
-        except self.operational_error as error:
-            raise Unavailable("The database cannot be reached or is busy; try again.") from error
-
-    @property
-    def in_transaction(self) -> bool:
-        return bool(getattr(self._local, "in_transaction", False))
-
-    def begin(self) -> None:
-        """Open a write transaction. SQLite takes its only writer's place at once, so that it never deadlocks."""
-        assert not self.in_transaction, "transactions do not nest"
-        self.run_sql("BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN")
-        self._local.in_transaction = True
-
-    def commit(self) -> None:
-        self.run_sql("COMMIT")
-        self._local.in_transaction = False
-
-    def rollback(self) -> None:
-        self._local.in_transaction = False
-        try:
-            self.run_sql("ROLLBACK")
+            return link.run(statement, parameters)
         except Unavailable:
-            self.close()
+            if not link.lost or not statement.only_reads:
+                raise
+            self._idle.clear()  # they are lost too
+            link = self.take()
+            return link.run(statement, parameters)
+        finally:
+            self._give_back(link)
+
+    def run_sql(self, sql: str) -> Result:
+        """Run SQL text by itself."""
+        link = self.take()
+        try:
+            return link.run_sql(sql)
+        finally:
+            self._give_back(link)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Link]:
+        """A write transaction, committed at the end or rolled back on any exception.
+
+        SQLite takes its only writer's place at once, so that it never deadlocks.
+        """
+        link = self._begun()
+        try:
+            yield link
+            link.run_sql("COMMIT")
+        except BaseException:
+            with suppress(Unavailable):
+                link.run_sql("ROLLBACK")
+            raise
+        finally:
+            self._give_back(link)
 
     def close(self) -> None:
-        """Close this thread's connection; the next statement opens a new one."""
-        held = getattr(self._local, "connection", None)
-        self._local.connection = None
-        self._local.in_transaction = False
-        if held is not None:
-            held.close()
+        """Close the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().driver.close()
 
-    def _again(self, sql: str, parameters: Mapping[str, Any]) -> _Cursor:
+    def _begun(self) -> Link:
+        """A connection in a transaction; another one is tried when the first turns out to be lost."""
+        link = self.take()
+        begin = "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN"
         try:
-            return cast(_Cursor, self._connection().execute(sql, parameters))
+            link.run_sql(begin)
+        except Unavailable:
+            if not link.lost:
+                self._give_back(link)
+                raise
+            self._idle.clear()
+            link = self.take()
+            link.run_sql(begin)
+        return link
+
+    def take(self) -> Link:
+        """An idle connection, or a new one. Raises Unavailable."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        try:
+            pooled = self.engine.raw_connection()
         except self.operational_error as error:
             raise Unavailable("The database cannot be reached; try again.") from error
+        driver = pooled.driver_connection
+        pooled.detach()
+        return Link(self, driver)
 
-    def _connection(self) -> Any:
-        held = getattr(self._local, "connection", None)
-        if held is None:
-            try:
-                pooled = self.engine.raw_connection()
-            except self.operational_error as error:
-                raise Unavailable("The database cannot be reached; try again.") from error
-            held = self._local.connection = pooled.driver_connection
-            pooled.detach()
-        return held
+    def _give_back(self, link: Link) -> None:
+        if not link.lost:
+            self._idle.append(link)
 
-    def _lost(self, connection: Any) -> bool:
-        return not self.is_sqlite and bool(connection.closed or connection.broken)
+
+def _unavailable(error: Exception) -> Unavailable:
+    if getattr(error, "sqlstate", None) == _DEADLOCK:
+        return Contended("Others are changing the same resources; try again.")
+    return Unavailable("The database cannot be reached or is busy; try again.")
 
 
 def normal_url(url: str) -> URL:
@@ -176,10 +245,6 @@ def normal_url(url: str) -> URL:
     if parsed.get_backend_name() == "postgresql" and parsed.drivername != "postgresql+psycopg":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed
-
-
-def _only_reads(sql: str) -> bool:
-    return sql.lstrip("( ")[:6].upper() in ("SELECT", "WITH R")
 
 
 def _engine(url: URL, synchronous: str) -> Engine:

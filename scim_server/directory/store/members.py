@@ -16,23 +16,22 @@ from .transaction import Tx
 
 # UNION (not UNION ALL) ends the walk where groups contain one another in a circle.
 _GROUPS_OF = Statement("""
-    WITH RECURSIVE up (member_id, group_id, direct) AS (
-      SELECT m.member_id, m.group_id, 1
-      FROM memberships m JOIN resources g ON g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL
-      WHERE m.tenant = :tenant AND m.member_id IN ({ids})
+    WITH RECURSIVE up (member_id, group_id, direct, display) AS (
+      SELECT m.member_id, m.group_id, 1, (
+        SELECT g.display FROM resources g WHERE g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL)
+      FROM memberships m WHERE m.tenant = :tenant AND m.member_id IN ({ids})
       UNION
-      SELECT up.member_id, m.group_id, 0
-      FROM up JOIN memberships m ON m.tenant = :tenant AND m.member_id = up.group_id
-      JOIN resources g ON g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL
+      SELECT up.member_id, m.group_id, 0, (
+        SELECT g.display FROM resources g WHERE g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL)
+      FROM up CROSS JOIN memberships m
+      WHERE {few up.member_id} AND up.display IS NOT NULL AND m.tenant = :tenant AND m.member_id = up.group_id
     )
-    SELECT up.member_id, up.group_id, max(up.direct), g.display
-    FROM up JOIN resources g ON g.tenant = :tenant AND g.id = up.group_id
-    GROUP BY up.member_id, up.group_id, g.display
-    ORDER BY up.member_id, up.group_id""")
+    SELECT up.member_id, up.group_id, up.direct, up.display FROM up WHERE up.display IS NOT NULL""")
+# CROSS JOIN keeps SQLite from starting at the resources.
 _MEMBERS_OF = Statement("""
-    SELECT m.group_id, m.member_id, m.member_kind, r.display
-    FROM memberships m JOIN resources r ON r.tenant = m.tenant AND r.id = m.member_id AND r.deleted IS NULL
+    SELECT m.group_id, m.member_id, m.member_kind, r.display FROM memberships m CROSS JOIN resources r
     WHERE m.tenant = :tenant AND m.group_id IN ({ids})
+      AND r.tenant = m.tenant AND r.id = m.member_id AND r.deleted IS NULL
     ORDER BY m.group_id, m.member_id""")
 _ADD = Statement("""
     INSERT INTO memberships (tenant, group_id, member_id, member_kind, created)
@@ -49,9 +48,9 @@ _RETAIN = Statement("""
     DELETE FROM memberships WHERE tenant = :tenant AND group_id = :group AND member_id NOT IN ({ids})
     RETURNING member_id""")
 _LOCK_GROUPS_OF = Statement("""
-    SELECT g.id FROM memberships m
-    JOIN resources g ON g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL
+    SELECT g.id FROM memberships m CROSS JOIN resources g
     WHERE m.tenant = :tenant AND m.member_id = :member
+      AND g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL
     ORDER BY g.id {lock g}""")
 _TOUCH = Statement("""
     UPDATE resources SET version = version + 1, modified = :now WHERE tenant = :tenant AND id IN ({ids})""")
@@ -59,10 +58,11 @@ _TOUCH = Statement("""
 
 def groups_of(tx: Tx, users: Sequence[str]) -> dict[str, list[Related]]:
     """The groups of each user, direct and by nesting (RFC 7643 §4.1.2 ``groups``)."""
-    found: dict[str, list[Related]] = {user: [] for user in users}
+    found: dict[str, dict[str, Related]] = {user: {} for user in users}
     for member, group, direct, display in tx.all(_GROUPS_OF, ids=_ids(users)):
-        found[member].append(Related(group, "direct" if direct else "indirect", display))
-    return found
+        if direct or group not in found[member]:
+            found[member][group] = Related(group, "direct" if direct else "indirect", display)
+    return {user: sorted(groups.values()) for user, groups in found.items()}
 
 
 def members_of(tx: Tx, groups: Sequence[str]) -> dict[str, list[Related]]:

@@ -109,14 +109,16 @@ def _statement(shape: tuple[tuple[str, Node], ...], sort: Sort | None, *, counti
         and_(resources.c.kind == literal_column(f"'{kind}'"), sql.of_resource(RESOURCE_TYPES[kind], node))
         for kind, node in shape
     ]
-    source = resources.outerjoin(
-        external_ids,
-        and_(
-            external_ids.c.tenant == resources.c.tenant,
-            external_ids.c.resource == resources.c.id,
-            external_ids.c.connection == bindparam("connection"),
-        ),
-    )
+    source: FromClause = resources
+    if sql.uses_external_id or not counting:
+        source = resources.outerjoin(
+            external_ids,
+            and_(
+                external_ids.c.tenant == resources.c.tenant,
+                external_ids.c.resource == resources.c.id,
+                external_ids.c.connection == bindparam("connection"),
+            ),
+        )
     shown: list[Column] = [resources.c[name] for name in ("kind", "id", "version", "created", "modified", "body")]
     columns = [func.count()] if counting else [*shown, external_ids.c.value]
     query: Select[Any] = select(*columns).select_from(source)
@@ -224,12 +226,17 @@ class _Sql:
     """Compiles resolved trees; the number of a comparison names its parameters."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
+        self.uses_external_id = False
         self.numbers = {
             id(each): number for number, each in enumerate(leaf for node in nodes for leaf in comparisons(node))
         }
 
     def of_resource(self, kind: ResourceType, node: Node) -> Column:
-        return self.compile(node, lambda attribute: _resource_column(kind, attribute), positive=True)
+        def column(attribute: Attribute) -> Column:
+            self.uses_external_id |= attribute.path == "externalId"
+            return _resource_column(kind, attribute)
+
+        return self.compile(node, column, positive=True)
 
     def compile(self, node: Node, columns: Columns, *, positive: bool) -> Column:
         """The condition for a tree, or with ``positive`` false for its negation."""
@@ -254,8 +261,11 @@ class _Sql:
 
     def present(self, attribute: Attribute, columns: Columns) -> Column:
         """``pr``, two-valued: the column is there and not empty text."""
-        if (attribute.multi_valued and attribute.complex) or attribute.name == "schemas":
+        if attribute.name in ("schemas", "members", "groups"):
             return resources.c.id.in_(self.having(attribute, Constant(True)))
+        if attribute.multi_valued and attribute.complex:  # an entry may hold nothing but empty text
+            anything = Either(tuple(Present(sub) for sub in attribute.subs.values()))
+            return resources.c.id.in_(self.having(attribute, anything))
         if attribute.complex:
             return or_(*(self.present(sub, columns) for sub in attribute.subs.values()))
         column = columns(attribute)

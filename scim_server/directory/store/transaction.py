@@ -13,7 +13,7 @@ from typing import Any
 
 from ...protocol.filters import instant
 from ..actor import Actor
-from .engine import Database, Row, Statement
+from .engine import Database, Link, Row, Statement
 
 
 class Tx:
@@ -23,28 +23,46 @@ class Tx:
     forgiven; they end up on its audit record.
     """
 
-    __slots__ = ("actor", "database", "deviations", "now", "request_id", "tenant")
+    __slots__ = ("_link", "_now", "actor", "database", "deviations", "request_id", "tenant")
 
     def __init__(
-        self, database: Database, actor: Actor, request_id: str | None = None, deviations: Sequence[str] = ()
+        self,
+        database: Database,
+        actor: Actor,
+        link: Link | None = None,
+        *,
+        request_id: str | None = None,
+        deviations: Sequence[str] = (),
     ) -> None:
         self.database, self.actor, self.tenant = database, actor, actor.tenant
+        self._link: Link | Database = link or database
         self.request_id, self.deviations = request_id, deviations
-        self.now = instant(datetime.now(UTC))
+        self._now: str | None = None
+
+    @property
+    def now(self) -> str:
+        if self._now is None:
+            self._now = instant(datetime.now(UTC))
+        return self._now
 
     def all(self, statement: Statement, **parameters: Any) -> list[Row]:
-        return self.database.run(statement, {**parameters, "tenant": self.tenant}).fetchall()
+        parameters["tenant"] = self.tenant
+        return self._link.run(statement, parameters).rows
 
     def one(self, statement: Statement, **parameters: Any) -> Row | None:
-        return self.database.run(statement, {**parameters, "tenant": self.tenant}).fetchone()
+        parameters["tenant"] = self.tenant
+        return self._link.run(statement, parameters).fetchone()
 
     def do(self, statement: Statement, **parameters: Any) -> int:
         """Run a change and return how many rows it touched."""
-        return self.database.run(statement, {**parameters, "tenant": self.tenant}).rowcount
+        parameters["tenant"] = self.tenant
+        return self._link.run(statement, parameters).rowcount
 
     def do_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run a change for several rows; only inside ``write``."""
+        assert isinstance(self._link, Link)
         if rows:
-            self.database.run_many(statement, [{**row, "tenant": self.tenant} for row in rows])
+            self._link.run_many(statement, [{**row, "tenant": self.tenant} for row in rows])
 
 
 def read(database: Database, actor: Actor) -> Tx:
@@ -57,11 +75,5 @@ def write(
     database: Database, actor: Actor, *, request_id: str | None = None, deviations: Sequence[str] = ()
 ) -> Iterator[Tx]:
     """Change: everything inside is committed together, or on any exception not at all."""
-    database.begin()
-    try:
-        yield Tx(database, actor, request_id, deviations)
-        database.commit()
-    except BaseException:
-        if database.in_transaction:
-            database.rollback()
-        raise
+    with database.transaction() as link:
+        yield Tx(database, actor, link, request_id=request_id, deviations=deviations)

@@ -1,0 +1,164 @@
+"""How many statements each hot request costs: the same for few people and for many (warehouse's QueryRecorder)."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from scim_server.directory import connections, tenants
+from scim_server.directory.actor import Actor, at_command_line
+from scim_server.directory.store.transaction import read, write
+from tests.directory.desk import crowd, statements
+from tests.running import USER, Answer, House, Scim
+
+FEW, MANY = 10, 3_000
+
+
+@dataclass
+class Town:
+    """A tenant with so many people, and a group of all of them."""
+
+    house: House
+    scim: Scim
+    people: list[str]
+    group: str
+    name: str
+
+    def user(self, number: int = 0) -> str:
+        return f"/Users/{self.people[number]}"
+
+    @property
+    def everybody(self) -> str:
+        return f"/Groups/{self.group}"
+
+
+@pytest.fixture(scope="module")
+def towns(module_database_url: str) -> Iterator[dict[int, Town]]:
+    house = House(module_database_url)
+    made = {}
+    for number in (FEW, MANY):
+        name = f"town-{number}"
+        scim = house.client(tenant=name)
+        scim.get("/Users", count=0)  # the use of a token is noted at most once a minute: that is behind us now
+        with write(house.database, _sender(house, name)) as tx:
+            people, group = crowd(tx, number, name)
+        made[number] = Town(house, scim, people, group, name)
+    if not house.database.is_sqlite:
+        house.database.run_sql("ANALYZE")
+    yield made
+    house.close()
+
+
+def _sender(house: House, tenant: str) -> Actor:
+    """The connection whose externalIds the client sees."""
+    actor = at_command_line(tenants.named(house.database, tenant).id)
+    return replace(actor, connection=connections.named(read(house.database, actor), "default").id)
+
+
+@pytest.fixture(params=(FEW, MANY), ids=lambda number: f"{number} people")
+def town(request: pytest.FixtureRequest, towns: dict[int, Town]) -> Town:
+    return towns[request.param]
+
+
+def cost(town: Town, request: Callable[[], Answer], status: int) -> int:
+    """The number of statements of one request, which must be answered with this status."""
+    with statements(town.house.database) as seen:
+        answer = request()
+    assert answer.status == status, answer.body
+    return len(seen)
+
+
+def added(town: Town, member: str, op: str = "add") -> Answer:
+    return town.scim.patch(town.everybody, {"op": op, "path": "members", "value": [{"value": member}]})
+
+
+def test_the_observer_sees_what_the_driver_runs(town: Town) -> None:
+    if not town.house.database.is_sqlite:
+        return  # only the driver of SQLite tells; what is counted is the same code
+    driver: list[str] = []
+    [link] = town.house.database._idle
+    link.driver.set_trace_callback(driver.append)
+    with statements(town.house.database) as seen:
+        town.scim.get(town.user())
+        town.scim.user(f"traced-{town.name}")
+    link.driver.set_trace_callback(None)
+    assert len(seen) == len(driver)
+    assert [text.split()[0] for text in seen] == [text.split()[0] for text in driver]
+
+
+def test_get_of_a_user(town: Town) -> None:
+    assert cost(town, lambda: town.scim.get(town.user()), 200) == 1 + 1 + 1  # token + resource + groups
+
+
+def test_get_of_a_user_without_groups(town: Town) -> None:
+    assert cost(town, lambda: town.scim.get(town.user(), excludedAttributes="groups"), 200) == 1 + 1  # token + resource
+
+
+def test_get_of_a_group(town: Town) -> None:
+    assert cost(town, lambda: town.scim.get(town.everybody), 200) == 1 + 1 + 1  # token + resource + members
+
+
+@pytest.mark.parametrize("wanted", ['userName eq "{town}-7"', 'externalId eq "x-{town}-7"'])
+def test_a_look_up_that_finds(town: Town, wanted: str) -> None:
+    text = wanted.format(town=town.name)
+    assert cost(town, lambda: town.scim.get("/Users", filter=text), 200) == 1 + 1 + 1  # token + page + groups
+
+
+@pytest.mark.parametrize("attribute", ["userName", "externalId", "emails.value"])
+def test_a_look_up_that_finds_nobody(town: Town, attribute: str) -> None:
+    text = f'{attribute} eq "nobody"'
+    assert cost(town, lambda: town.scim.get("/Users", filter=text), 200) == 1 + 1  # token + page
+
+
+@pytest.mark.parametrize("start", [1, 5])
+def test_a_page(town: Town, start: int) -> None:
+    count = 100 if len(town.people) > 100 else 5
+    asked = lambda: town.scim.get("/Users", startIndex=start, count=count)  # noqa: E731
+    assert cost(town, asked, 200) == 1 + 1 + 1 + 1  # token + page + total + groups
+
+
+def test_a_page_of_groups_without_members(town: Town) -> None:
+    asked = lambda: town.scim.get("/Groups", excludedAttributes="members")  # noqa: E731
+    assert cost(town, asked, 200) == 1 + 1  # token + page
+
+
+def test_patch_of_a_member(town: Town) -> None:
+    newcomer = town.scim.user(f"newcomer-{town.name}")["id"]
+    sum_of_parts = 1 + 2 + 1 + 1 + 1 + 1 + 1  # token + BEGIN and COMMIT + lock + members + version + audit + events
+    assert cost(town, lambda: added(town, newcomer), 204) == sum_of_parts
+    assert cost(town, lambda: added(town, newcomer), 204) == 1 + 2 + 1 + 1 + 1  # … + members + whether all are known
+    assert cost(town, lambda: added(town, newcomer, "remove"), 204) == sum_of_parts
+    assert cost(town, lambda: added(town, newcomer, "remove"), 204) == 1 + 2 + 1 + 1  # it was out already
+
+
+def test_patch_of_active(town: Town) -> None:
+    def patched(active: bool) -> int:
+        change = {"op": "replace", "path": "active", "value": active}
+        return cost(town, lambda: town.scim.patch(town.user(1), change), 200)
+
+    sum_of_parts = 1 + 2 + 1 + 1 + 1 + 1 + 1  # token + BEGIN and COMMIT + lock + row + audit + events + groups
+    assert (patched(active=False), patched(active=True)) == (sum_of_parts, sum_of_parts)
+
+
+def test_post(town: Town) -> None:
+    body = {"schemas": [USER], "userName": f"posted-{town.name}", "externalId": f"posted-{town.name}"}
+    body |= {"emails": [{"value": "a@x.example"}, {"value": "b@x.example"}]}
+    # token + BEGIN and COMMIT + row + entries + externalId + audit + events
+    assert cost(town, lambda: town.scim.post("/Users", body), 201) == 1 + 2 + 1 + 1 + 1 + 1 + 1
+    # token + BEGIN and ROLLBACK + the row that is taken
+    assert cost(town, lambda: town.scim.post("/Users", body), 409) == 1 + 2 + 1
+
+
+def test_put(town: Town) -> None:
+    body: dict[str, Any] = town.scim.get(town.user(2)).json
+    changed = body | {"nickName": "Two", "emails": [{"value": "two@x.example"}]}
+    # token + BEGIN and COMMIT + lock + row + entries out and in + audit + events + groups
+    assert cost(town, lambda: town.scim.put(town.user(2), changed), 200) == 1 + 2 + 1 + 1 + 2 + 1 + 1 + 1
+    # token + BEGIN and COMMIT + lock + groups
+    assert cost(town, lambda: town.scim.put(town.user(2), changed), 200) == 1 + 2 + 1 + 1
+
+
+def test_delete(town: Town) -> None:
+    # token + BEGIN and COMMIT + lock + lock of its groups + their versions + row + audit + events
+    assert cost(town, lambda: town.scim.delete(town.user(3)), 204) == 1 + 2 + 1 + 1 + 1 + 1 + 1 + 1
