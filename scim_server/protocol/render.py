@@ -176,10 +176,15 @@ def index(kind: ResourceType, document: Document) -> Index:
                     keys[sub.path] = key(sub, value[sub.name])
         else:
             keys[attribute.path] = key(attribute, value)
-    name_attribute = kind.attributes["username" if kind.name == "User" else "displayname"]
+    name_attribute = name_of(kind)
     name = document[name_attribute.name]
     active = document.get("active", True) if kind.name == "User" else None
     return Index(comparable(name_attribute, name), document.get("displayName") or name, active, keys, entries)
+
+
+def name_of(kind: ResourceType) -> Attribute:
+    """The attribute that names a resource and is unique."""
+    return kind.attributes["username" if kind.name == "User" else "displayname"]
 
 
 def _entry(attribute: Attribute, value: Any) -> Entry:

@@ -21,17 +21,18 @@ from tests.running import PATCH_OP
 class Desk:
     """Somebody with a connection in a tenant of their own; every method is one transaction."""
 
-    def __init__(self, database: Database, tenant: str) -> None:
+    def __init__(self, database: Database, tenant: str, connection: str = "main") -> None:
         self.database = database
-        self.tenant = tenants.create(database, tenant)
+        known = {each.name: each for each in tenants.every(database)}
+        self.tenant = known.get(tenant) or tenants.create(database, tenant)
         with write(database, at_command_line(self.tenant.id)) as tx:
-            self.connection = connections.create(tx, "main")
+            self.connection = connections.ensure(tx, connection)
         self.actor = Actor(
             tenant=self.tenant.id,
             door="scim",
             name="token:test",
             connection=self.connection.id,
-            connection_name="main",
+            connection_name=connection,
             scopes=frozenset(tokens.SCOPES),
         )
 

@@ -1,15 +1,12 @@
 """How many statements each hot request costs: the same for few people and for many (warehouse's QueryRecorder)."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from scim_server.directory import connections, tenants
-from scim_server.directory.actor import Actor, at_command_line
-from scim_server.directory.store.transaction import read, write
-from tests.directory.desk import crowd, statements
+from tests.directory.desk import Desk, crowd, statements
 from tests.running import USER, Answer, House, Scim
 
 FEW, MANY = 10, 3_000
@@ -41,19 +38,13 @@ def towns(module_database_url: str) -> Iterator[dict[int, Town]]:
         name = f"town-{number}"
         scim = house.client(tenant=name)
         scim.get("/Users", count=0)  # the use of a token is noted at most once a minute: that is behind us now
-        with write(house.database, _sender(house, name)) as tx:
+        with Desk(house.database, name, connection="default").write() as tx:
             people, group = crowd(tx, number, name)
         made[number] = Town(house, scim, people, group, name)
     if not house.database.is_sqlite:
         house.database.run_sql("ANALYZE")
     yield made
     house.close()
-
-
-def _sender(house: House, tenant: str) -> Actor:
-    """The connection whose externalIds the client sees."""
-    actor = at_command_line(tenants.named(house.database, tenant).id)
-    return replace(actor, connection=connections.named(read(house.database, actor), "default").id)
 
 
 @pytest.fixture(params=(FEW, MANY), ids=lambda number: f"{number} people")

@@ -15,7 +15,7 @@ from scim_server.protocol import discovery
 from tests.running import serve
 from tests.senders.replay import Player
 
-FILES = {"vectors.json": 139, "more.json": 108}
+FILES = {"vectors.json": 139, "more.json": 158}
 LEFT_OUT = 5
 CONFIG = discovery.service_provider_config(Limits())
 

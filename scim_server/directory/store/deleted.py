@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...protocol.filters import comparable
+from ...protocol.render import name_of
+from ...protocol.schemas import RESOURCE_TYPES
 from ..errors import NotFound
 from ..ids import is_id
 from .engine import Statement
@@ -29,7 +32,7 @@ def id_of(tx: Tx, kind: str, key: str) -> str:
     """The deleted resource with this id or name; of several with one name the latest. Raises NotFound."""
     if is_id(key):
         return key
-    row = tx.one(_NAMED, kind=kind, name=key.casefold())
+    row = tx.one(_NAMED, kind=kind, name=comparable(name_of(RESOURCE_TYPES[kind]), key))
     if row is None:
         raise NotFound(f"No deleted {kind} is named {key}. List them with: scim-server {kind.lower()} list --deleted")
     return str(row[0])

@@ -138,9 +138,8 @@ class Database:
     """A database and the connections that are open to it.
 
     ``url`` is an SQLAlchemy URL; ``postgresql://`` means psycopg 3. A connection that nobody uses waits on a
-    list for the next who needs one, so there are as many as were ever needed at once. (Not one per thread: the
-    HTTP server's threads are not Python's, and keep no thread-local values between requests.) ``observers``
-    are called with the text of every statement: tests count with it.
+    list for the next who needs one, so there are as many as were ever needed at once, and none is left behind by
+    a thread that ended. ``observers`` are called with the text of every statement: tests count with it.
     """
 
     def __init__(self, url: str, *, sqlite_synchronous: str = "FULL") -> None:
