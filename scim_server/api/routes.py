@@ -73,7 +73,7 @@ def dispatch(call: Call) -> Response:
 def _find(parts: tuple[str, ...]) -> tuple[Route, tuple[str, ...]]:
     """The route of a path: as it stands, or with its last part as an id."""
     route = ROUTES.get(parts)
-    if route is not None:
+    if route is not None and parts[-1] != "*":
         return route, ()
     route = ROUTES.get((*parts[:-1], "*"))
     if route is None or len(parts) < 2:

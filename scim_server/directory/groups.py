@@ -14,7 +14,7 @@ from ..protocol import patch as patching
 from ..protocol.documents import Document
 from ..protocol.errors import InvalidValue
 from ..protocol.operations import Operation
-from ..protocol.patch import MemberChange
+from ..protocol.patch import MemberChange, Members
 from ..protocol.render import Stored
 from ..protocol.schemas import GROUP
 from ..protocol.senders import Deviation, Sender
@@ -49,7 +49,7 @@ def create(tx: Tx, document: Document, sender: Sender) -> Stored:
     """Create a group with its members. Raises AlreadyTaken; InvalidValue when no member is known."""
     listed = _listed(document, sender)
     made = documents.insert(tx, "Group", _without_members(document))
-    changed = _change_members(tx, made.id, [MemberChange(add=dict.fromkeys(listed))] if listed else [], sender)
+    changed = _change_members(tx, made.id, [MemberChange(add=listed)] if listed else [], sender)
     after = {**made.document, **({"members": changed.told()} if changed else {})}
     audit.record(tx, "group.created", "Group", made.id, after=after)
     events.append(tx, {"group.created": {"after": made.document}, **_membership_events(changed)}, made.id)
@@ -59,7 +59,7 @@ def create(tx: Tx, document: Document, sender: Sender) -> Stored:
 def replace(tx: Tx, group_id: str, document: Document, sender: Sender, if_match: IfMatch | None = None) -> Stored:
     """Replace a group: members not listed leave. Raises NotFound, VersionMismatch, AlreadyTaken, InvalidValue."""
     held = _lock(tx, group_id, if_match)
-    change = MemberChange(clear=True, add=dict.fromkeys(_listed(document, sender)))
+    change = MemberChange(clear=True, add=_listed(document, sender))
     return _save(tx, held, _without_members(document), [change], sender)
 
 
@@ -120,9 +120,9 @@ def _expected(held: Stored, if_match: IfMatch | None) -> Stored:
     return held
 
 
-def _listed(document: Document, sender: Sender) -> list[str]:
+def _listed(document: Document, sender: Sender) -> Members:
     listed = document.get("members") or []
-    return patching.member_ids(GROUP.attributes["members"], listed, sender)
+    return patching.members_named(GROUP.attributes["members"], listed, sender)
 
 
 def _without_members(document: Document) -> Document:
@@ -156,7 +156,7 @@ def _change_members(tx: Tx, group_id: str, changes: Sequence[MemberChange], send
             gone = members.remove(tx, group_id, search.member_ids(tx, group_id, change.where))
         elif change.remove:
             gone = members.remove(tx, group_id, change.remove)
-        come = _add(tx, group_id, list(change.add), sender) if change.add else []
+        come = _add(tx, group_id, change.add, sender) if change.add else []
         for each, is_in in [*((one, False) for one in gone), *((one, True) for one in come)]:
             if each in before_and_after:
                 del before_and_after[each]
@@ -167,15 +167,15 @@ def _change_members(tx: Tx, group_id: str, changes: Sequence[MemberChange], send
     return _Changed(added, removed)
 
 
-def _add(tx: Tx, group_id: str, ids: list[str], sender: Sender) -> list[str]:
+def _add(tx: Tx, group_id: str, named: Members, sender: Sender) -> list[str]:
     """Add the members that exist; refuse when none does, note those that do not."""
-    if len(ids) > sender.limits.members:
+    if len(named) > sender.limits.members:
         raise InvalidValue(detail=f"A request names at most {sender.limits.members} members.")
-    added = members.add(tx, group_id, ids)
-    if len(added) == len(ids):
+    added = members.add(tx, group_id, named)
+    if len(added) == len(named):
         return added
-    missing = members.unknown(tx, ids)
-    if missing and len(missing) == len(ids):
+    missing = members.unknown(tx, named)
+    if missing and len(missing) == len(named):
         raise _unknown_member()
     for each in missing:
         sender.note(Deviation.UNKNOWN_MEMBER, each, _unknown_member)

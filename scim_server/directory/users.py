@@ -42,17 +42,21 @@ def replace(tx: Tx, user_id: str, document: Document, if_match: IfMatch | None =
     AlreadyTaken.
     """
     held = _lock(tx, user_id, if_match)
-    active = document.get("active", held.document.get("active", True))
-    return _save(tx, held, {**document, "active": active})
+    if "active" not in document and "active" in held.document:
+        document = {**document, "active": held.document["active"]}
+    return _save(tx, held, document)
 
 
 def patch(
     tx: Tx, user_id: str, operations: Sequence[Operation], sender: Sender, if_match: IfMatch | None = None
 ) -> Stored:
-    """Apply PATCH operations, all or none. Raises NotFound, VersionMismatch, AlreadyTaken, ScimError."""
+    """Apply PATCH operations, all or none; an account whose ``active`` is removed stays as usable as it was.
+
+    Raises NotFound, VersionMismatch, AlreadyTaken, ScimError.
+    """
     held = _lock(tx, user_id, if_match)
     patched = patching.apply(USER, held.document, operations, sender).document
-    return _save(tx, held, {**patched, "active": patched.get("active", True)})
+    return _save(tx, held, patched)
 
 
 def delete(tx: Tx, user_id: str, if_match: IfMatch | None = None) -> None:
@@ -120,8 +124,8 @@ def _save(tx: Tx, held: Stored, document: Document) -> Stored:
 def _events(before: Document, after: Document) -> list[str]:
     """What a change amounts to, the weightiest first."""
     happened = []
-    if before.get("active") != after.get("active"):
-        happened.append("user.activated" if after.get("active") else "user.deactivated")
+    if after.get("active") not in (None, before.get("active")):
+        happened.append("user.activated" if after["active"] else "user.deactivated")
     if before["userName"] != after["userName"]:
         happened.append("user.renamed")
     return happened or ["user.updated"]

@@ -18,7 +18,10 @@ _DOCUMENTATION = "https://datatracker.ietf.org/doc/html/rfc7644"
 
 
 def service_provider_config(limits: Limits) -> dict[str, Any]:
-    """RFC 7643 §5, with ``pagination`` (RFC 9865) and ``securityEvents`` (RFC 9967)."""
+    """RFC 7643 §5, with ``pagination`` (RFC 9865).
+
+    ``securityEvents`` (RFC 9967) is left out while there are none: python-scim's client refuses what it does not know.
+    """
     return {
         "schemas": [_CONFIG],
         "documentationUri": _DOCUMENTATION,
@@ -35,7 +38,6 @@ def service_provider_config(limits: Limits) -> dict[str, Any]:
             "defaultPageSize": limits.page_default,
             "maxPageSize": limits.page_max,
         },
-        "securityEvents": {"asyncRequest": "none", "eventUris": []},
         "authenticationSchemes": [
             {
                 "type": "oauthbearertoken",

@@ -259,7 +259,16 @@ def _complex(attribute: Attribute, value: Any, sender: Sender) -> dict[str, Any]
             checked = normalise(sub, item, sender)
             if checked is not None and not (checked == "" and sub.name == "value"):
                 out[sub.name] = checked
+    if "$ref" in attribute.subs:
+        _derive_reference(out)
     return out or None
+
+
+def _derive_reference(out: dict[str, Any]) -> None:
+    """A reference is kept by its id alone: ``$ref`` follows from it, or (when it is all there is) tells it."""
+    reference = out.pop("$ref", None)
+    if reference and "value" not in out:
+        out["value"] = reference.rstrip("/").rpartition("/")[2]
 
 
 def _as_object(attribute: Attribute, value: Any, sender: Sender) -> Mapping[str, Any]:

@@ -20,24 +20,27 @@ from .operations import Operation, Target, resolve
 from .schemas import Attribute, Extension, ResourceType
 from .senders import Deviation, Sender
 
+Members = dict[str, str | None]
+"""Ids of members, each with the ``display`` that was sent with it."""
+
 
 @dataclass(slots=True)
 class MemberChange:
     """One change to the set of members: what leaves, then what comes.
 
     ``clear`` empties the set first; ``where`` removes those that a filter selects. ``remove`` and ``add``
-    hold ids and never the same one: the last word on an id counts.
+    hold ids and never the same one: the last word on an id counts. ``add`` has the ``display`` sent with each.
     """
 
     clear: bool = False
     where: Node | None = None
     remove: dict[str, None] = field(default_factory=dict)
-    add: dict[str, None] = field(default_factory=dict)
+    add: Members = field(default_factory=dict)
 
-    def adds(self, ids: Iterable[str]) -> None:
-        for each in ids:
+    def adds(self, members: Members) -> None:
+        for each, display in members.items():
             self.remove.pop(each, None)
-            self.add[each] = None
+            self.add[each] = display
 
     def removes(self, ids: Iterable[str]) -> None:
         for each in ids:
@@ -202,7 +205,8 @@ class _Work:
             raise InvalidPath(detail=f'"{attribute.path}" holds plain values; replace the list.')
         entries = self.held(attribute) or []
         chosen = [entry for entry in entries if matches(where, entry)]
-        if not chosen:
+        made = not chosen
+        if made:
             chosen = [self.described(attribute, where)]
             entries = [*entries, *chosen]
         written = {target.sub.name: value} if target.sub else value
@@ -210,6 +214,8 @@ class _Work:
             raise InvalidValue(detail=f'A value for entries of "{attribute.path}" must be an object.')
         for entry in chosen:
             self.write_into(op, entry, written, attribute)
+        if made and not matches(where, chosen[0]):  # it would be made anew each time the request is repeated
+            raise _no_match(attribute)
         names_primary = any(key.lower() == "primary" for key in written)
         fresh = [entry for entry in chosen if names_primary or entry not in (self.held(attribute) or [])]
         assign(self.document, attribute, [entry for entry in entries if entry] or None)
@@ -234,13 +240,9 @@ class _Work:
         entry: dict[str, Any] = {}
         for term in terms:
             if not isinstance(term, Compare) or term.op != "eq" or not attribute.complex:
-                raise NoTarget(detail=f'No value of "{attribute.path}" matches the filter in "path".')
+                raise _no_match(attribute)
             entry[term.attribute.name] = term.literal
-        self.sender.note(
-            Deviation.CREATED_BY_FILTER,
-            attribute.path,
-            lambda: NoTarget(detail=f'No value of "{attribute.path}" matches the filter in "path".'),
-        )
+        self.sender.note(Deviation.CREATED_BY_FILTER, attribute.path, lambda: _no_match(attribute))
         return entry
 
     # ------------------------------------------------------------------------------------ removing
@@ -312,19 +314,17 @@ class _Work:
             self.members.append(MemberChange(clear=True))
         elif op == "remove":
             self.note_listed(target.attribute)
-            self.change().removes(self.ids(target.attribute, value))
+            self.change().removes(self.named(target.attribute, value))
         elif op == "replace":
             change = MemberChange(clear=True)
             self.members.append(change)
-            change.adds(self.ids(target.attribute, value))
+            change.adds(self.named(target.attribute, value))
         else:
-            self.change().adds(self.ids(target.attribute, value))
+            self.change().adds(self.named(target.attribute, value))
 
     def write_selected_members(self, op: str, target: Target) -> None:
         where = target.where
         if op != "remove":
-            if target.sub is not None and target.sub.name == "display":
-                return  # follows from the member itself
             raise Immutable(detail='A member cannot be changed; use "add" and "remove".')
         if target.sub is not None:
             raise Immutable(detail=f'"{target.sub.path}" cannot be removed; remove the member.')
@@ -339,20 +339,24 @@ class _Work:
             self.members.append(MemberChange())
         return self.members[-1]
 
-    def ids(self, attribute: Attribute, value: Any) -> list[str]:
-        return member_ids(attribute, value, self.sender)
+    def named(self, attribute: Attribute, value: Any) -> Members:
+        return members_named(attribute, value, self.sender)
 
 
-def member_ids(attribute: Attribute, value: Any, sender: Sender) -> list[str]:
-    """The ids that a list of members names; a bare id is forgiven. Raises InvalidValue without an id."""
+def members_named(attribute: Attribute, value: Any, sender: Sender) -> Members:
+    """The members that a list names; a bare id is forgiven. Raises InvalidValue without an id."""
     if isinstance(value, str):
         value = [value]
-    ids = []
+    named: Members = {}
     for member in normalise(attribute, value, sender) or []:
         if not member.get("value"):
             raise InvalidValue(detail='Each member needs a "value": the id of a user or group.')
-        ids.append(member["value"])
-    return ids
+        named[member["value"]] = member.get("display")
+    return named
+
+
+def _no_match(attribute: Attribute) -> NoTarget:
+    return NoTarget(detail=f'No value of "{attribute.path}" matches the filter in "path".')
 
 
 def _folded(attribute: Attribute, entry: Any) -> Any:

@@ -147,7 +147,8 @@ class Entry(NamedTuple):
 class Index:
     """What the store keeps beside the text so that filters and sorting run in the database.
 
-    ``name`` is the folded name that is unique, ``display`` what others show for this resource, ``keys`` the
+    ``name`` is the folded name that is unique, ``display`` what others show for this resource, ``active``
+    whether the account may be used (None where the document does not say: then it stays as it is), ``keys`` the
     folded single values by path, ``entries`` a row for each value of a multi-valued attribute.
     """
 
@@ -178,8 +179,8 @@ def index(kind: ResourceType, document: Document) -> Index:
             keys[attribute.path] = key(attribute, value)
     name_attribute = name_of(kind)
     name = document[name_attribute.name]
-    active = document.get("active", True) if kind.name == "User" else None
-    return Index(comparable(name_attribute, name), document.get("displayName") or name, active, keys, entries)
+    display = document.get("displayName") or name
+    return Index(comparable(name_attribute, name), display, document.get("active"), keys, entries)
 
 
 def name_of(kind: ResourceType) -> Attribute:

@@ -140,10 +140,10 @@ class ResourceType:
 
 
 # RFC 7643 §8.7.1 requires neither sub-attribute of manager; Entra sends `value` alone. Names of people and
-# of groups are unique here (Okta and Entra match groups by name). A password is never filtered by.
+# of groups are unique here (Okta and Entra match groups by name).
 _AS_WE_SERVE: dict[str, dict[str, Any]] = {
     f"{ENTERPRISE}:manager.value": {"required": False},
-    f"{ENTERPRISE}:manager.$ref": {"required": False, "mutability": "readOnly"},
+    f"{ENTERPRISE}:manager.$ref": {"required": False},
     "Group:displayName": {"uniqueness": "server"},
 }
 
@@ -220,7 +220,7 @@ def _resource_type(model: type[Any], endpoint: str, extensions: Iterable[Extensi
 
 def _enterprise() -> Extension:
     urn, description, rows = _rows(EnterpriseUser, ENTERPRISE)
-    return Extension(urn, "Enterprise User", description.strip() or "Enterprise User", rows)
+    return Extension(urn, EnterpriseUser.__name__, description.strip(), rows)
 
 
 USER = _resource_type(User, "/Users", [_enterprise()])

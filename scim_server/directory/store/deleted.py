@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from ...protocol.filters import comparable
 from ...protocol.render import name_of
 from ...protocol.schemas import RESOURCE_TYPES
@@ -13,7 +15,7 @@ from .engine import Statement
 from .transaction import Tx
 
 _LISTED = Statement("""
-    SELECT r.id, r.display, r.deleted FROM resources r
+    SELECT r.id, r.display, r.deleted, r.body FROM resources r
     WHERE r.tenant = :tenant AND r.kind = :kind AND r.deleted IS NOT NULL ORDER BY r.deleted DESC LIMIT :count""")
 _NAMED = Statement("""
     SELECT r.id FROM resources r
@@ -24,7 +26,8 @@ _NAMED = Statement("""
 def listed(tx: Tx, kind: str, count: int) -> list[dict[str, Any]]:
     """Deleted resources of a kind, the latest first."""
     return [
-        dict(zip(("id", "display", "deleted"), row, strict=True)) for row in tx.all(_LISTED, kind=kind, count=count)
+        {"id": each, "display": display or orjson.loads(f"{body}}}")["userName"], "deleted": deleted}
+        for each, display, deleted, body in tx.all(_LISTED, kind=kind, count=count)
     ]
 
 

@@ -30,8 +30,8 @@ _INSERT = Statement("""
     INSERT INTO resources (tenant, id, kind, version, created, modified, name, display, active, keys, body)
     VALUES (:tenant, :id, :kind, 1, :now, :now, :name, :display, :active, :keys, :body)""")
 _UPDATE = Statement("""
-    UPDATE resources SET version = :version, modified = :now, name = :name, display = :display, active = :active,
-      keys = :keys, body = :body
+    UPDATE resources SET version = :version, modified = :now, name = :name, display = :display,
+      active = coalesce(:active, active), keys = :keys, body = :body
     WHERE tenant = :tenant AND id = :id""")
 _TOUCH = Statement("UPDATE resources SET version = :version, modified = :now WHERE tenant = :tenant AND id = :id")
 _DELETE = Statement("""

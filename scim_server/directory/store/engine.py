@@ -29,7 +29,8 @@ class Statement:
     """A statement, written for each dialect when it is first run there; parameters are given by name.
 
     ``source`` is a Core clause or SQL text. Text is written once for both databases, with marks where they
-    differ: ``{ids}`` is a subquery over the JSON list in the parameter ``ids``; ``{lock r}`` locks the rows of
+    differ: ``{ids}`` is a subquery over the JSON list in the parameter ``ids``, ``{named}`` one over a list of
+    ``[id, display, folded display]``; ``{lock r}`` locks the rows of
     ``r`` against other writers, ``{lock r alone}`` also against new references to them, such as memberships
     (SQLite has locked everything already); ``{few c}`` tells SQLite's planner that few rows come from the table
     of ``c``, or after ANALYZE it would scan the next one into a Bloom filter.
@@ -57,11 +58,16 @@ class Statement:
 _MARKS = {
     "sqlite": {
         r"\{ids\}": "SELECT value FROM json_each(:ids)",
+        r"\{named\}": """(SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS display,
+            json_extract(value, '$[2]') AS display_key FROM json_each(:named))""",
         r" \{lock \w+( alone)?\}": "",
         r"\{few (\S+)\}": r"likelihood(\1 IS NOT NULL, 0.0000001)",
     },
     "postgresql": {
+        r"(?<!NOT )IN \(\{ids\}\)": "= ANY (string_to_array(translate(:ids, '[]\"', ''), ','))",
         r"\{ids\}": "SELECT jsonb_array_elements_text(CAST(:ids AS jsonb))",
+        r"\{named\}": """(SELECT value ->> 0 AS id, value ->> 1 AS display, value ->> 2 AS display_key
+            FROM jsonb_array_elements(CAST(:named AS jsonb)))""",
         r"\{lock (\w+)\}": r"FOR NO KEY UPDATE OF \1",
         r"\{lock (\w+) alone\}": r"FOR UPDATE OF \1",
         r"\{few (\S+)\}": r"\1 IS NOT NULL",

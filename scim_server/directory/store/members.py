@@ -6,13 +6,18 @@ nothing has to be kept in step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
+from ...protocol.filters import fold
 from ...protocol.render import Related
+from ...protocol.schemas import GROUP
+from ..ids import is_id
 from .engine import Statement
 from .transaction import Tx
+
+_DISPLAY = GROUP.attributes["members"].subs["display"]
 
 # UNION (not UNION ALL) ends the walk where groups contain one another in a circle.
 _GROUPS_OF = Statement("""
@@ -24,19 +29,21 @@ _GROUPS_OF = Statement("""
       SELECT up.member_id, m.group_id, 0, (
         SELECT g.display FROM resources g WHERE g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL)
       FROM up CROSS JOIN memberships m
-      WHERE {few up.member_id} AND up.display IS NOT NULL AND m.tenant = :tenant AND m.member_id = up.group_id
+      WHERE {few up.member_id} AND up.display IS NOT NULL
+        AND m.tenant = :tenant AND m.member_id = up.group_id AND m.member_kind = 'Group'
     )
     SELECT up.member_id, up.group_id, up.direct, up.display FROM up WHERE up.display IS NOT NULL""")
 # CROSS JOIN keeps SQLite from starting at the resources.
 _MEMBERS_OF = Statement("""
-    SELECT m.group_id, m.member_id, m.member_kind, r.display FROM memberships m CROSS JOIN resources r
+    SELECT m.group_id, m.member_id, m.member_kind, coalesce(m.display, r.display)
+    FROM memberships m CROSS JOIN resources r
     WHERE m.tenant = :tenant AND m.group_id IN ({ids})
       AND r.tenant = m.tenant AND r.id = m.member_id AND r.deleted IS NULL
     ORDER BY m.group_id, m.member_id""")
 _ADD = Statement("""
-    INSERT INTO memberships (tenant, group_id, member_id, member_kind, created)
-    SELECT r.tenant, :group, r.id, r.kind, :now FROM resources r
-    WHERE r.tenant = :tenant AND r.id IN ({ids}) AND r.deleted IS NULL
+    INSERT INTO memberships (tenant, group_id, member_id, member_kind, display, display_key, created)
+    SELECT r.tenant, :group, r.id, r.kind, n.display, n.display_key, :now FROM {named} n CROSS JOIN resources r
+    WHERE r.tenant = :tenant AND r.id = n.id AND r.deleted IS NULL
     ON CONFLICT DO NOTHING
     RETURNING member_id""")
 _KNOWN = Statement("""
@@ -73,9 +80,13 @@ def members_of(tx: Tx, groups: Sequence[str]) -> dict[str, list[Related]]:
     return found
 
 
-def add(tx: Tx, group: str, ids: Iterable[str]) -> list[str]:
-    """Add members; those who are in already, or do not exist, are left out of the answer."""
-    return [row[0] for row in tx.all(_ADD, group=group, ids=_ids(ids), now=tx.now)]
+def add(tx: Tx, group: str, named: Mapping[str, str | None]) -> list[str]:
+    """Add members, each shown as the sender calls it or else as it calls itself.
+
+    Those who are in already, or do not exist, are left out of the answer.
+    """
+    rows = [(each, display, None if display is None else fold(_DISPLAY, display)) for each, display in named.items()]
+    return [row[0] for row in tx.all(_ADD, group=group, named=orjson.dumps(rows).decode(), now=tx.now)]
 
 
 def unknown(tx: Tx, ids: Iterable[str]) -> list[str]:
@@ -105,4 +116,4 @@ def touch_groups_of(tx: Tx, member: str) -> None:
 
 
 def _ids(ids: Iterable[str]) -> str:
-    return orjson.dumps(list(ids)).decode()
+    return orjson.dumps([each for each in ids if is_id(each)]).decode()

@@ -149,7 +149,7 @@ def _values(wheres: Mapping[str, Node]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for number, each in enumerate(leaf for node in wheres.values() for leaf in comparisons(node)):
         value = _plain_version(each) if each.attribute.path == "meta.version" else each.value
-        if isinstance(value, bool) and each.attribute.path != "active":
+        if isinstance(value, bool):
             value = "true" if value else "false"
         out[f"v{number}"] = value
         if each.op == "eq" and isinstance(value, str):
@@ -384,8 +384,6 @@ def _resource_column(kind: ResourceType, attribute: Attribute) -> Column:
             return resources.c.id
         case "externalId":
             return external_ids.c.value
-        case "active":
-            return resources.c.active
         case "meta.created":
             return resources.c.created
         case "meta.lastModified":
@@ -432,7 +430,7 @@ def _member_columns(membership: FromClause, member: FromClause) -> Columns:
                     (users, _url("/Users", membership.c.member_id)), else_=_url("/Groups", membership.c.member_id)
                 )
             case _:
-                return _folded_display(member)
+                return func.coalesce(membership.c.display_key, _folded_display(member))
 
     return column
 

@@ -160,6 +160,8 @@ memberships = Table(
     Column("group_id", String(36), nullable=False),
     Column("member_id", String(36), nullable=False),
     Column("member_kind", String(16), nullable=False),
+    Column("display", Text),  # as the sender called the member when it joined; else it is shown as it calls itself
+    Column("display_key", _ordered()),  # the same, folded
     Column("created", Text, nullable=False),
     PrimaryKeyConstraint("tenant", "group_id", "member_id"),
     ForeignKeyConstraint(["tenant", "group_id"], ["resources.tenant", "resources.id"], ondelete="CASCADE"),

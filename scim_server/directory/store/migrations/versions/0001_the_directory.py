@@ -142,6 +142,8 @@ def upgrade() -> None:
         sa.Column("group_id", sa.String(length=36), nullable=False),
         sa.Column("member_id", sa.String(length=36), nullable=False),
         sa.Column("member_kind", sa.String(length=16), nullable=False),
+        sa.Column("display", sa.Text(), nullable=True),
+        sa.Column("display_key", ORDERED, nullable=True),
         sa.Column("created", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant", "group_id"],
