@@ -207,10 +207,10 @@ def test_a_deep_and_a_dense_nesting_are_read_quickly(ours: Desk) -> None:
         people, bottom = crowd(tx, 50)
         chain = [bottom, *(documents.insert(tx, "Group", {"displayName": f"level {n}"}).id for n in range(200))]
         for inner, outer in pairwise(chain):
-            members.add(tx, outer, [inner])
+            members.add(tx, outer, {inner: None})
         ring = [documents.insert(tx, "Group", {"displayName": f"ring {n}"}).id for n in range(40)]
         for each in ring:
-            members.add(tx, each, [*ring, people[0]])
+            members.add(tx, each, dict.fromkeys([*ring, people[0]]))
     begun = perf_counter()
     shown = ours.groups_of(people[0])
     page = lookup.find(ours.look(), [GROUP], Search(filter=f'members.value eq "{people[0]}"'), Limits(), lambda _: True)
