@@ -12,7 +12,7 @@ from .api.door import ScimDoor
 from .directory.errors import Unavailable
 from .directory.store import migrate
 from .directory.store.engine import Database
-from .telemetry import Telemetry, exposition
+from .telemetry import Exposition, Telemetry
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -45,6 +45,7 @@ def wsgi() -> Flask:
 
 def _add_operations(app: Flask, settings: config.Settings, database: Database) -> None:
     """``/healthz``, ``/readyz`` and ``/metrics``: terse, for machines."""
+    exposition = Exposition(database)
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -66,8 +67,10 @@ def _add_operations(app: Flask, settings: config.Settings, database: Database) -
     def metrics() -> Response | tuple[str, int]:
         if not _may_see_metrics(settings):
             return "Set SCIM_SERVER_METRICS_TOKEN and send it as a bearer token.\n", 403
-        text, media_type = exposition()
-        return Response(text, content_type=media_type)
+        try:
+            return Response(exposition.text(), content_type=exposition.media_type)
+        except Unavailable as error:
+            return f"{error}\n", 503
 
     @app.after_request
     def guard(response: Response) -> Response:

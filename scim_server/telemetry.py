@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,10 +24,14 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import GaugeMetricFamily
 
 from . import __version__
 from .api.requests import Request
 from .api.responses import Response
+from .directory import figures
+from .directory.figures import Figures
+from .directory.store.engine import Database
 
 _RESOURCES = {"Users", "Groups", "Schemas", "ResourceTypes", "ServiceProviderConfig", "Me", "Bulk", ".search"}
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
@@ -75,17 +80,20 @@ class Telemetry:
         resource = request.path[1:].partition("/")[0]
         resource = resource if resource in _RESOURCES else "other"
         method = request.method if request.method in _METHODS else "other"
-        self._child(_REQUESTS, request.connection, resource, method, str(response.status), response.scim_type).inc()
+        connection = request.actor.connection_name if request.actor else ""
+        self._child(_REQUESTS, connection, resource, method, str(response.status), response.scim_type).inc()
         self._child(_SECONDS, resource, method).observe(seconds)
-        if request.connection:
-            self._child(_LAST, request.connection).set(time.time())
+        if request.actor:
+            self._child(_LAST, connection).set(time.time())
         elif response.status == 401:
             reason = "invalid" if request.headers.get("authorization") else "missing"
             self._child(_REFUSED, reason).inc()
         line = {
             "event": "scim.request",
             "request_id": request.id,
-            "connection": request.connection,
+            "tenant": request.actor.tenant if request.actor else "",
+            "connection": connection,
+            "actor": request.actor.name if request.actor else "",
             "method": method,
             "path": request.path[:200],
             "status": response.status,
@@ -132,10 +140,44 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(fields, default=str).decode()
 
 
-def exposition() -> tuple[bytes, str]:
-    """The metrics of all worker processes in Prometheus' text format, and its media type."""
-    registry = _REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+class _Counted:
+    """The figures of the directory as gauges; counted anew once a minute, since a scrape may come every few seconds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._at, self._held = database, 0.0, Figures({}, {})
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        if time.monotonic() - self._at > _COUNTED_FOR or not self._held.users:
+            self._at, self._held = time.monotonic(), figures.take(self._database)
+        users = GaugeMetricFamily("scim_server_users", "Accounts by state and source", labels=("state", "source"))
+        for state, number in self._held.users.items():
+            users.add_metric((state, "synced"), number)
+        yield users
+        expiry = GaugeMetricFamily(
+            "scim_server_token_expiry_timestamp_seconds", "When a token expires", labels=("kind", "id")
+        )
+        for token, at in self._held.token_expiry.items():
+            expiry.add_metric(("scim", token), at)
+        yield expiry
+
+
+_COUNTED_FOR = 60.0
+
+
+class Exposition:
+    """What ``/metrics`` answers: the metrics of all worker processes, and the figures of the directory."""
+
+    media_type = CONTENT_TYPE_LATEST
+
+    def __init__(self, database: Database) -> None:
+        self._counted = _Counted(database)
+
+    def text(self) -> bytes:
+        """Prometheus' text format. Raises Unavailable."""
+        registry = _REGISTRY
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        directory = CollectorRegistry()
+        directory.register(self._counted)
+        return generate_latest(registry) + generate_latest(directory)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
 _RETRIES = 3
+_ALWAYS = (("Cache-Control", "private, no-cache"), ("X-Content-Type-Options", "nosniff"))
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
@@ -54,7 +55,7 @@ class ScimDoor:
         begun = time.perf_counter()
         request = from_environ(environ, self.base_url, self.limits, secrets.token_hex(8))
         response = self.answer(request)
-        headers = [("X-Request-Id", request.id), *response.headers]
+        headers = [("X-Request-Id", request.id), *_ALWAYS, *response.headers]
         if response.status not in (204, 304):
             headers += [
                 ("Content-Type", _media_type(request.headers.get("accept") or "")),
@@ -68,7 +69,7 @@ class ScimDoor:
         """Authenticate, dispatch, and turn whatever is raised into an answer."""
         try:
             actor = require_token(self.database, request)
-            request.connection = actor.connection_name
+            request.actor = actor
             return _dispatched(Call(request, actor, self.database))
         except Exception as failure:  # noqa: BLE001 - the last place: nothing gets out but an answer
             response = responses.error(failure, request.id)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from ..directory.actor import Actor
 from ..directory.lookup import Search
 from ..limits import Limits
 from ..protocol import projection
@@ -40,7 +41,7 @@ class Request:
     id: str
     limits: Limits
     deviations: list[str] = field(default_factory=list)
-    connection: str = ""
+    actor: Actor | None = None  # set when the token has been verified
 
 
 def from_environ(environ: Mapping[str, Any], base_url: str, limits: Limits, request_id: str) -> Request:

@@ -7,6 +7,7 @@
 ``lookup``       search over both kinds
 ``connections``  a tenant's senders and their settings
 ``tokens``       mint, verify, rotate, revoke bearer tokens
+``figures``      counts for the metrics
 ``checks``       what ``doctor`` looks at
 ``audit``        who did what: before and after, in the transaction of the change
 ``events``       the outbox, appended beside the change
