@@ -30,14 +30,12 @@ class Projection:
 
     def apply(self, kind: ResourceType, resource: dict[str, Any]) -> dict[str, Any]:
         """The resource reduced to what was asked for; ``schemas`` and ``id`` always stay."""
-        if self.only:
-            out = {name: resource[name] for name in _ALWAYS if name in resource}
-            for each in self.only:
-                _copy(kind, each, resource, out)
-            return out
-        out = dict(resource)
+        out = {name: resource[name] for name in _ALWAYS if name in resource} if self.only else dict(resource)
+        for each in self.only:
+            _copy(kind, each, resource, out)
         for each in self.without:
             _drop(kind, each, out)
+        _tidy(kind, (*self.only, *self.without), out)
         return out
 
 
@@ -112,3 +110,27 @@ def _drop(kind: ResourceType, name: str, out: dict[str, Any]) -> None:
         out[head.name] = [{k: v for k, v in each.items() if k != attribute.name} for each in value]
     else:
         out[head.name] = {k: v for k, v in value.items() if k != attribute.name}
+
+
+def _tidy(kind: ResourceType, names: Iterable[str], out: dict[str, Any]) -> None:
+    """Nothing empty is shown (RFC 7643 §2.5), and ``schemas`` names what is there (§3)."""
+    for each in names:
+        _, attribute = _resolve(kind, each)
+        if attribute is None or (attribute.parent is None and not attribute.in_extension):
+            continue
+        key = attribute.schema if attribute.in_extension else (attribute.parent or attribute).name
+        if key in out:
+            out[key] = _without_empty(out[key])
+            if not out[key]:
+                del out[key]
+    absent = {extension.urn for extension in kind.extensions.values()} - out.keys()
+    if "schemas" in out:
+        out["schemas"] = [urn for urn in out["schemas"] if urn not in absent]
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: kept for name, each in value.items() if (kept := _without_empty(each)) not in ({}, [])}
+    if isinstance(value, list):
+        return [kept for each in value if (kept := _without_empty(each)) not in ({}, [])]
+    return value

@@ -49,14 +49,9 @@ class EnterpriseUser(scim2_models.EnterpriseUser):
     manager: Manager | None = None
 
 
-class Meta(scim2_models.Meta):
-    location: Annotated[str | None, CaseExact.true] = None  # a reference is (RFC 7643 §2.3.7)
-
-
-class _User(scim2_models.User[scim2_models.AnyExtension]):
+class User(scim2_models.User[scim2_models.AnyExtension]):
     __schema__ = URN("urn:ietf:params:scim:schemas:core:2.0:User")
 
-    meta: Annotated[Meta | None, Mutability.read_only] = None
     profile_url: Annotated[str | None, CaseExact.true] = None
     emails: list[Value] | None = None
     phone_numbers: list[Value] | None = None
@@ -76,19 +71,18 @@ class GroupMember(ComplexAttribute):
 
 
 class Group(scim2_models.Group):
-    meta: Annotated[Meta | None, Mutability.read_only] = None
     display_name: Annotated[str | None, Required.true] = None
     members: list[GroupMember] | None = None
 
 
-User = _User[EnterpriseUser]
-MODELS: dict[str, Any] = {"User": User, "Group": Group}
+MODELS: dict[str, Any] = {"User": User[EnterpriseUser], "Group": Group}
 
 
 def key(binding: Any, text: str) -> str:
     """How text is compared: what ``protocol.filters.fold`` promises, written down a second time."""
     text = unicodedata.normalize("NFC", text)
-    return text if binding.case_exact else unicodedata.normalize("NFC", text.casefold())
+    exact = binding.case_exact or binding.urn.endswith(":meta.location")  # a reference is (RFC 7643 §2.3.7)
+    return text if exact else unicodedata.normalize("NFC", text.casefold())
 
 
 TOLERANT = ScimPolicy(

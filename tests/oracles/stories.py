@@ -15,14 +15,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One request. ``differs`` gives the status that we and the reference answer, and ``why``."""
+    """One request. ``differs`` gives status or scimType that we and the reference answer, ``why`` the reason."""
 
     method: str
     path: str
     body: Any = None
     name: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    differs: tuple[int, int] | None = None
+    differs: tuple[int, int] | tuple[str, str] | None = None
     why: str = ""
 
 
@@ -48,7 +48,7 @@ def delete(path: str, **rest: Any) -> Step:
     return Step("DELETE", path, **rest)
 
 
-def user(name: str, **more: Any) -> Json:
+def user(name: str, /, **more: Any) -> Json:
     schemas = [USER, ENTERPRISE] if ENTERPRISE in more else [USER]
     return {"schemas": schemas, "userName": name, "active": True, **more}
 
@@ -85,14 +85,15 @@ def _listing(*queries: str) -> list[Step]:
     return [*FOUR, *(get(f"/Users?{query}") for query in queries)]
 
 
+SYNTAX = "no message of this kind at all (RFC 7644 §3.12 invalidSyntax), before it is one with a wrong value"
 SINGULAR = "one value of a list is forgiven (OneLogin); the reference follows the letter"
 
 STORIES: dict[str, list[Step]] = {
     "create and get": [FULL, get("/Users/{ada}")],
     "a name in another case is taken": [FULL, post("/Users", user("ADA"))],
-    "a name is free after deletion": [FULL, delete("/Users/{ada}"), post("/Users", user("ada"))],
+    "a name is free after deletion": [FULL, delete("/Users/{ada}"), post("/Users", user("ada"), "other")],
     "create without a name": [post("/Users", {"schemas": [USER], "displayName": "x"})],
-    "create with an empty body": [post("/Users", {})],
+    "create with an empty body": [post("/Users", {}, differs=("invalidSyntax", "invalidValue"), why=SYNTAX)],
     "create with wrong types": [
         post("/Users", user("x", emails=5)),
         post("/Users", user("x", name="Ada")),
@@ -113,9 +114,10 @@ STORIES: dict[str, list[Step]] = {
     "a password is never shown": [post("/Users", user("x", password="secret"), "x"), get("/Users/{x}")],
     "get what is not there": [get("/Users/nobody"), get("/Groups/nobody"), get("/Nothing"), delete("/Users/nobody")],
     "write to what is not there": [
-        put("/Users/nobody", user("x")), patch("/Users/nobody", replace("title", "x")), put("/Groups/nobody", group("x")),
+        put("/Users/nobody", user("x")), patch("/Users/nobody", replace("title", "x")),
+        put("/Groups/nobody", group("x")),
     ],
-    "a body that is not JSON": [Step("POST", "/Users", b"{"), Step("POST", "/Users", b"[]"), Step("POST", "/Users", b"")],
+    "a body that is not JSON": [Step("POST", "/Users", body) for body in (b"{", b"[]", b"")],
     "put replaces": [FULL, put("/Users/{ada}", user("Ada", title="Countess")), get("/Users/{ada}")],
     "put renames": [FULL, put("/Users/{ada}", user("Augusta")), get("/Users?filter=userName eq \"augusta\"")],
     "put takes no taken name": [*FOUR[:2], put("/Users/{bob}", user("ADA"))],
@@ -137,7 +139,8 @@ STORIES: dict[str, list[Step]] = {
         patch("/Users/{ada}", remove('emails[type eq "home"]')), get("/Users/{ada}"),
     ],
     "patch adds to a list once": [
-        FULL, patch("/Users/{ada}", add("emails", [HOME, {"value": "x@x.example", "type": "other"}])), get("/Users/{ada}"),
+        FULL,
+        patch("/Users/{ada}", add("emails", [HOME, {"value": "x@x.example", "type": "other"}])), get("/Users/{ada}"),
     ],
     "patch moves primary": [
         FULL, patch("/Users/{ada}", replace('emails[type eq "home"].primary', True)), get("/Users/{ada}"),
@@ -158,13 +161,14 @@ STORIES: dict[str, list[Step]] = {
     "patch takes no taken name": [*FOUR[:2], patch("/Users/{bob}", replace("userName", "ADA"))],
     "patch with faults": [
         FULL,
-        patch("/Users/{ada}", {"op": "merge", "path": "title", "value": "x"}),
+        patch("/Users/{ada}", {"op": "merge", "path": "title", "value": "x"}, differs=("invalidSyntax", "invalidValue"),
+              why=SYNTAX),
         patch("/Users/{ada}", {"op": "remove"}),
         patch("/Users/{ada}", replace("id", "x")),
         patch("/Users/{ada}", remove("userName")),
         patch("/Users/{ada}", replace("emails[type eq", "x")),
         patch("/Users/{ada}", {"op": "replace", "path": "title"}),
-        patch("/Users/{ada}"),
+        patch("/Users/{ada}", differs=("invalidSyntax", "invalidValue"), why=SYNTAX),
         patch("/Users/{ada}", replace("unknown", "x"), differs=(400, 200),
               why="a path that does not exist is a typing error; the tolerant reference drops it in silence"),
     ],
@@ -178,7 +182,8 @@ STORIES: dict[str, list[Step]] = {
         patch("/Groups/{crew}", remove('members[value eq "{dee}"]')),
         patch("/Groups/{crew}", replace("displayName", "Staff")), get("/Groups/{crew}"),
         patch("/Groups/{crew}", replace("members", [{"value": "{dee}"}])), get("/Groups/{crew}"),
-        patch("/Groups/{crew}", {"op": "remove", "path": "members", "value": [{"value": "{dee}"}]}), get("/Groups/{crew}"),
+        patch("/Groups/{crew}", {"op": "remove", "path": "members", "value": [{"value": "{dee}"}]}),
+        get("/Groups/{crew}"),
         patch("/Groups/{crew}", add("members", [{"value": "{ada}"}])), patch("/Groups/{crew}", remove("members")),
         get("/Groups/{crew}"),
     ],
@@ -202,7 +207,8 @@ STORIES: dict[str, list[Step]] = {
             'userName eq "ADA"', 'userName ne "ada"', 'userName sw "d"', 'userName co "e"', 'userName ew "Y"',
             'title co "%"', 'title co "_"', "title pr", 'title gt "a"', "active eq true", 'not (title eq "b")',
             'emails[type eq "work" and value co "ada"]', 'emails.type eq "home"', "emails pr", 'name.familyName eq "z"',
-            'userName eq "ada" or userName eq "cy" and title pr', '(userName eq "ada" or userName eq "cy") and title pr',
+            'userName eq "ada" or userName eq "cy" and title pr',
+            '(userName eq "ada" or userName eq "cy") and title pr',
             'userName eq "nobody"', 'meta.created gt "2000-01-01T00:00:00Z"', 'id eq "{bob}"',
         )
     )),
@@ -215,10 +221,11 @@ STORIES: dict[str, list[Step]] = {
         get("/Users?filter=password pr", differs=(400, 200), why="nothing is told of a password"),
     ],
     "sorting": _listing(
-        "sortBy=userName", "sortBy=userName&sortOrder=descending", "sortBy=emails.value", "sortBy=title",
-        "sortBy=title&sortOrder=descending", "sortBy=name.familyName",
+        "sortBy=userName", "sortBy=userName&sortOrder=descending", "sortBy=emails.value&filter=emails pr", "sortBy=title",
+        "sortBy=title&sortOrder=descending", "sortBy=name.familyName&filter=name pr",
     ),
-    "sorting by what is not there": [get("/Users?sortBy=unknown"), get("/Users?sortBy=userName&sortOrder=up")],
+    "sorting by what is not there": [get("/Users?sortBy=unknown", differs=("invalidValue", "invalidPath"), why="a path is what PATCH has"),
+        get("/Users?sortBy=userName&sortOrder=up")],
     "paging": _listing(
         "sortBy=userName&count=3", "sortBy=userName&startIndex=2&count=2", "sortBy=userName&startIndex=4",
         "sortBy=userName&startIndex=9", "count=0", "sortBy=userName&startIndex=0&count=1", "sortBy=userName&count=-1",
@@ -229,6 +236,9 @@ STORIES: dict[str, list[Step]] = {
             "attributes=userName", "attributes=emails.value", "attributes=name", "attributes=name.givenName,title",
             "excludedAttributes=emails", "excludedAttributes=userName,name.givenName", "excludedAttributes=id",
             f"attributes={ENTERPRISE}:department", f"excludedAttributes={ENTERPRISE}", f"attributes={ENTERPRISE}",
+            "attributes=schemas", "attributes=unknown", "attributes=emails.display",
+            f"excludedAttributes={ENTERPRISE}:department", "excludedAttributes=name.givenName,name.familyName",
+            f"attributes={ENTERPRISE}:manager.value", "excludedAttributes=meta.resourceType,emails.value,emails.type",
         )),
         get("/Users/{ada}?attributes=userName&excludedAttributes=title"),
     ],
@@ -252,7 +262,8 @@ STORIES: dict[str, list[Step]] = {
     ],
     "delete": [FULL, delete("/Users/{ada}"), get("/Users/{ada}"), delete("/Users/{ada}"), get("/Users")],
     "a deleted person is no member": [
-        *FOUR[:2], post("/Groups", group("Crew", "ada", "bob"), "crew"), delete("/Users/{ada}"), get("/Users?sortBy=userName"),
+        *FOUR[:2], post("/Groups", group("Crew", "ada", "bob"), "crew"), delete("/Users/{ada}"),
+        get("/Users?sortBy=userName"),
     ],
     "one e-mail where a list belongs": [post("/Users", user("x", emails=WORK), differs=(201, 400), why=SINGULAR)],
     "methods that are not possible": [

@@ -51,7 +51,8 @@ def test_any_filter_on_groups_finds_which_the_library_finds(everybody: Populatio
 def test_both_tables_say_the_same_of_letter_case_and_number_of_values(kind: ResourceType) -> None:
     for leaf in leaves(kind):
         binding = Path[MODELS[kind.name]](leaf.path).resolve()
-        assert (leaf.path, binding.case_exact) == (leaf.path, leaf.case_exact)
+        if leaf.path != "meta.location":  # see models.key
+            assert (leaf.path, binding.case_exact) == (leaf.path, leaf.case_exact)
         assert (leaf.path, binding.is_multivalued) == (leaf.path, (leaf.parent or leaf).multi_valued)
 
 

@@ -14,30 +14,45 @@ from ...protocol.filters import fold
 from ...protocol.render import Related
 from ...protocol.schemas import GROUP
 from ..ids import is_id
-from .engine import Statement
+from .engine import Row, Statement
 from .transaction import Tx
 
 _DISPLAY = GROUP.attributes["members"].subs["display"]
 
+
+def _about(sql: str) -> tuple[Statement, Statement]:
+    """A statement about one resource and the same about several.
+
+    One id is compared for itself: PostgreSQL then keeps the plan, which costs it more than the look-up.
+    """
+    return Statement(sql.replace("{whom}", "= :whom")), Statement(sql.replace("{whom}", "IN ({ids})"))
+
+
+_DIRECT = _about("""
+    SELECT m.member_id, m.group_id, g.display, EXISTS (
+      SELECT 1 FROM memberships n WHERE n.tenant = m.tenant AND n.member_id = m.group_id)
+    FROM memberships m CROSS JOIN resources g
+    WHERE m.tenant = :tenant AND m.member_id {whom}
+      AND g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL""")
 # UNION (not UNION ALL) ends the walk where groups contain one another in a circle.
-_GROUPS_OF = Statement("""
-    WITH RECURSIVE up (member_id, group_id, direct, display) AS (
-      SELECT m.member_id, m.group_id, 1, (
+_ABOVE = Statement("""
+    WITH RECURSIVE up (origin, group_id, display) AS (
+      SELECT m.member_id, m.group_id, (
         SELECT g.display FROM resources g WHERE g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL)
       FROM memberships m WHERE m.tenant = :tenant AND m.member_id IN ({ids})
       UNION
-      SELECT up.member_id, m.group_id, 0, (
+      SELECT up.origin, m.group_id, (
         SELECT g.display FROM resources g WHERE g.tenant = m.tenant AND g.id = m.group_id AND g.deleted IS NULL)
       FROM up CROSS JOIN memberships m
-      WHERE {few up.member_id} AND up.display IS NOT NULL
+      WHERE {few up.origin} AND up.display IS NOT NULL
         AND m.tenant = :tenant AND m.member_id = up.group_id AND m.member_kind = 'Group'
     )
-    SELECT up.member_id, up.group_id, up.direct, up.display FROM up WHERE up.display IS NOT NULL""")
+    SELECT up.origin, up.group_id, up.display FROM up WHERE up.display IS NOT NULL""")
 # CROSS JOIN keeps SQLite from starting at the resources.
-_MEMBERS_OF = Statement("""
+_MEMBERS_OF = _about("""
     SELECT m.group_id, m.member_id, m.member_kind, coalesce(m.display, r.display)
     FROM memberships m CROSS JOIN resources r
-    WHERE m.tenant = :tenant AND m.group_id IN ({ids})
+    WHERE m.tenant = :tenant AND m.group_id {whom}
       AND r.tenant = m.tenant AND r.id = m.member_id AND r.deleted IS NULL
     ORDER BY m.group_id, m.member_id""")
 _ADD = Statement("""
@@ -64,18 +79,32 @@ _TOUCH = Statement("""
 
 
 def groups_of(tx: Tx, users: Sequence[str]) -> dict[str, list[Related]]:
-    """The groups of each user, direct and by nesting (RFC 7643 §4.1.2 ``groups``)."""
+    """The groups of each user, direct and by nesting (RFC 7643 §4.1.2 ``groups``).
+
+    One statement; one more where one of the groups is itself in a group.
+    """
     found: dict[str, dict[str, Related]] = {user: {} for user in users}
-    for member, group, direct, display in tx.all(_GROUPS_OF, ids=_ids(users)):
-        if direct or group not in found[member]:
-            found[member][group] = Related(group, "direct" if direct else "indirect", display)
+    nested: dict[str, list[str]] = {}
+    for user, group, display, is_member in _asked(tx, _DIRECT, users):
+        found[user][group] = Related(group, "direct", display)
+        if is_member:
+            nested.setdefault(group, []).append(user)
+    if nested:
+        for origin, group, display in tx.all(_ABOVE, ids=_ids(nested)):
+            for user in nested[origin]:
+                found[user].setdefault(group, Related(group, "indirect", display))
     return {user: sorted(groups.values()) for user, groups in found.items()}
+
+
+def _asked(tx: Tx, about: tuple[Statement, Statement], ids: Sequence[str]) -> list[Row]:
+    one, several = about
+    return tx.all(one, whom=ids[0]) if len(ids) == 1 else tx.all(several, ids=_ids(ids))
 
 
 def members_of(tx: Tx, groups: Sequence[str]) -> dict[str, list[Related]]:
     """The members of each group."""
     found: dict[str, list[Related]] = {group: [] for group in groups}
-    for group, member, kind, display in tx.all(_MEMBERS_OF, ids=_ids(groups)):
+    for group, member, kind, display in _asked(tx, _MEMBERS_OF, groups):
         found[group].append(Related(member, kind, display))
     return found
 
