@@ -112,14 +112,14 @@ class Scim:
     def delete(self, path: str, **rest: Any) -> Answer:
         return self.request("DELETE", path, **rest)
 
-    def user(self, name: str, **attributes: Any) -> dict[str, Any]:
+    def user(self, name: str, /, **attributes: Any) -> dict[str, Any]:
         """Create a user and return it as the server shows it."""
         schemas = [USER, ENTERPRISE] if ENTERPRISE in attributes else [USER]
         answer = self.post("/Users", {"schemas": schemas, "userName": name, **attributes})
         assert answer.status == 201, answer.body
         return answer.json
 
-    def group(self, name: str, *members: str, **attributes: Any) -> dict[str, Any]:
+    def group(self, name: str, /, *members: str, **attributes: Any) -> dict[str, Any]:
         """Create a group with members given by id and return it as the server shows it."""
         listed = [{"value": member} for member in members]
         answer = self.post("/Groups", {"schemas": [GROUP], "displayName": name, "members": listed, **attributes})

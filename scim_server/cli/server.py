@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from .. import __version__, config
 from ..directory import checks, tenants
 from ..directory.store import migrate
 from ..directory.store.engine import Database
-from .commands import CHECK_FAILED, Stop, as_json, command, settings, show
+from .commands import CHECK_FAILED, REFUSED, Stop, as_json, command, settings, show
 
 
 @click.command()
@@ -26,6 +27,7 @@ def run(host: str | None, port: int | None, workers: int | None) -> None:
     """Serve until told to stop; the database is created or brought up to date first."""
     found = settings()
     found = replace(found, host=host or found.host, port=port or found.port, workers=workers or found.workers)
+    _refuse_taken_port(found.host, found.port)
     migrate.upgrade(found.database)
     database = Database(found.database)
     tenants.ensure_default(database)
@@ -33,6 +35,19 @@ def run(host: str | None, port: int | None, workers: int | None) -> None:
     _prepare_metrics(found.data_dir)
     _greet(found)
     _serve(found)
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    """The HTTP server shares a port with whoever listens there already, and half of the requests would go astray."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Stop(
+                f"Cannot listen at {host} port {port}: {error.strerror}. Choose with --host, --port.", REFUSED
+            ) from error
 
 
 def _prepare_metrics(data_dir: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_strict_connection_refuses_it_and_nothing_changes(house: House, deviat
 
 
 def test_what_is_to_the_letter_leaves_no_deviation(house: House) -> None:
-    made = house.client(strict=True).user("grace", active=False, name={"givenName": "Grace"})
+    made = house.client(strict=True).user("grace", active=False, title="Admiral")
     record = audit.of(read(house.database, at_command_line(house.tenant.id)), made["id"])[0]
     assert (record["action"], record["deviations"]) == ("user.created", None)
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 import scim2_models
 from pydantic import Field
-from scim2_models import URN, CaseExact, ComplexAttribute, Mutability, Required, ScimPolicy
+from scim2_models import URN, CaseExact, ComplexAttribute, Mutability, Required, ResourceType, ScimPolicy, ScimProvider
+from scim2_server.utils import load_default_service_provider_config
 
 
 class Value(ComplexAttribute):
@@ -90,4 +91,11 @@ TOLERANT = ScimPolicy(
     remove_value_as_filter=ScimPolicy.RemoveValue.apply,
     unmatched_path_filter=ScimPolicy.UnmatchedPathFilter.create,
     comparison_key=key,
+)
+
+PROVIDER = ScimProvider(
+    models=[User, EnterpriseUser, Group],
+    resource_types=[ResourceType.from_resource(model) for model in MODELS.values()],
+    config=load_default_service_provider_config(),
+    policy=TOLERANT,
 )

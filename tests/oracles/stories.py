@@ -221,10 +221,12 @@ STORIES: dict[str, list[Step]] = {
         get("/Users?filter=password pr", differs=(400, 200), why="nothing is told of a password"),
     ],
     "sorting": _listing(
-        "sortBy=userName", "sortBy=userName&sortOrder=descending", "sortBy=emails.value&filter=emails pr", "sortBy=title",
+        "sortBy=userName", "sortBy=userName&sortOrder=descending", "sortBy=emails.value&filter=emails pr",
+        "sortBy=title",
         "sortBy=title&sortOrder=descending", "sortBy=name.familyName&filter=name pr",
     ),
-    "sorting by what is not there": [get("/Users?sortBy=unknown", differs=("invalidValue", "invalidPath"), why="a path is what PATCH has"),
+    "sorting by what is not there": [
+        get("/Users?sortBy=unknown", differs=("invalidValue", "invalidPath"), why="a path is what PATCH has"),
         get("/Users?sortBy=userName&sortOrder=up")],
     "paging": _listing(
         "sortBy=userName&count=3", "sortBy=userName&startIndex=2&count=2", "sortBy=userName&startIndex=4",

@@ -12,13 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from scim2_models import ResourceType, ScimProvider
 from scim2_server.applications.wsgi import WSGIApplication
 from scim2_server.memory import InMemoryStorage
 from scim2_server.service import ScimService
-from scim2_server.utils import load_default_service_provider_config
 
-from tests.oracles.models import MODELS, TOLERANT, EnterpriseUser, Group, User
+from tests.oracles.models import PROVIDER
 from tests.oracles.stories import STORIES, Step
 from tests.running import Answer, House, Scim
 
@@ -87,13 +85,7 @@ def _rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def reference() -> Scim:
     """scim2-server with our models, tolerant as we are."""
-    provider = ScimProvider(
-        models=[User, EnterpriseUser, Group],
-        resource_types=[ResourceType.from_resource(each) for each in MODELS.values()],
-        config=load_default_service_provider_config(),
-        policy=TOLERANT,
-    )
-    application = WSGIApplication(InMemoryStorage(), provider, ScimService(provider, secret="test"))
+    application = WSGIApplication(InMemoryStorage(), PROVIDER, ScimService(PROVIDER, secret="test"))
 
     def below_scim(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ["PATH_INFO"].removeprefix("/scim")

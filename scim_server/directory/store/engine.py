@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import URL, ClauseElement, Engine, create_engine, event, make_url, text
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from ..errors import Contended, Unavailable
@@ -246,9 +247,23 @@ def _unavailable(error: Exception) -> Unavailable:
     return Unavailable("The database cannot be reached or is busy; try again.")
 
 
+_USABLE = (
+    "The database's URL cannot be read; SCIM_SERVER_DATABASE_URL is one like "
+    "sqlite:///var/scim-server.db or postgresql://user:password@host/name."
+)
+
+
 def normal_url(url: str) -> URL:
-    """The URL with the driver that we ship; plain ``postgresql://`` is psycopg."""
-    parsed = make_url(url)
+    """The URL with the driver that we ship; plain ``postgresql://`` and ``postgres://`` are psycopg.
+
+    Raises Unavailable for what is no URL of a database that we know.
+    """
+    try:
+        parsed = make_url(url.replace("postgres://", "postgresql://", 1) if url.startswith("postgres://") else url)
+    except (ArgumentError, ValueError):
+        raise Unavailable(_USABLE) from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise Unavailable(_USABLE)
     if parsed.get_backend_name() == "postgresql" and parsed.drivername != "postgresql+psycopg":
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed
@@ -256,7 +271,10 @@ def normal_url(url: str) -> URL:
 
 def _engine(url: URL, synchronous: str) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, poolclass=NullPool, connect_args={"autocommit": True, "connect_timeout": 5})
+        try:
+            return create_engine(url, poolclass=NullPool, connect_args={"autocommit": True, "connect_timeout": 5})
+        except ModuleNotFoundError:
+            raise Unavailable("PostgreSQL needs its driver: pip install 'scim-server[postgres]'") from None
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

@@ -56,9 +56,19 @@ def upgrade(url: str) -> None:
     """
     parsed = normal_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(parsed.database).parent)
     refuse_newer(url)
-    command.upgrade(_config(url), "head")
+    try:
+        command.upgrade(_config(url), "head")
+    except OperationalError as error:
+        raise Unavailable(f"The database cannot be changed: {_plain(error)}") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"The folder {folder} cannot be made: {error.strerror}. See SCIM_SERVER_DATA_DIR.") from error
 
 
 def refuse_newer(url: str) -> None:
