@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from .limits import Limits
 
 PREFIX = "SCIM_SERVER_"
+_DIGITS = 20  # Python itself refuses to read thousands of them
 
 
 class ConfigError(Exception):
@@ -28,7 +29,7 @@ def _text(value: str) -> str:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
-        if not value.isascii() or not value.isdigit() or not least <= int(value) <= most:
+        if not value.isascii() or not value.isdigit() or len(value) > _DIGITS or not least <= int(value) <= most:
             raise ConfigError(f"must be a whole number from {least} to {most}")
         return int(value)
 
@@ -36,8 +37,13 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def _base_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+        usable = usable and parts.port != 0  # reading it raises ValueError for what is no port
+    except ValueError:
+        usable = False
+    if not usable:
         raise ConfigError("must be a URL such as https://accounts.example.com")
     return value.rstrip("/")
 
@@ -136,9 +142,11 @@ def _read(name: str, environment: Mapping[str, str]) -> tuple[Any, str, str]:
         if plain in environment:
             raise ConfigError(f"is set beside {plain}; set one of them")
         try:
-            return _FIELDS[plain], Path(environment[name]).read_text().strip(), f"file {environment[name]}"
+            return _FIELDS[plain], Path(environment[name]).read_text("utf-8").strip(), f"file {environment[name]}"
         except OSError as error:
             raise ConfigError(f"cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError("is not text in UTF-8") from None
     near = difflib.get_close_matches(name, list(_FIELDS), n=1)
     raise ConfigError(f"is not a setting{f'; did you mean {near[0]}?' if near else ''}")
 

@@ -33,10 +33,7 @@ def resource(request: Request, stored: Stored, projection: Projection, status: i
     tag = render.etag(stored)
     if request.method in ("GET", "HEAD") and if_none_match(request, tag):
         return Response(304, headers=(("ETag", tag),))
-    where = render.location(stored, request.base)
-    headers: tuple[tuple[str, str], ...] = (("ETag", tag), ("Content-Location", where))
-    if status == 201:
-        headers = (("ETag", tag), ("Location", where))
+    headers = (("ETag", tag), ("Location", render.location(stored, request.base)))
     return Response(status, _shown(stored, request.base, projection, tag).encode(), headers)
 
 

@@ -15,7 +15,7 @@ from .. import __version__, config
 from ..directory import checks, tenants
 from ..directory.store import migrate
 from ..directory.store.engine import Database
-from .commands import CHECK_FAILED, REFUSED, Stop, as_json, command, settings, show
+from .commands import CHECK_FAILED, REFUSED, USAGE, Stop, as_json, command, settings, show
 
 
 @click.command()
@@ -54,7 +54,10 @@ def _prepare_metrics(data_dir: Path) -> None:
     """A fresh folder in which the worker processes put their counters; set before they are started."""
     folder = (data_dir / "metrics").absolute()
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Stop(f"The folder {folder} cannot be made: {error.strerror}. See SCIM_SERVER_DATA_DIR.", USAGE) from error
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from typing import NamedTuple
 
 
@@ -29,4 +30,8 @@ class Actor(NamedTuple):
 
 def at_command_line(tenant: str) -> Actor:
     """Whoever sits at the command line of the server's machine."""
-    return Actor(tenant=tenant, door="cli", name=f"cli:{getpass.getuser()}")
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        name = str(os.getuid())
+    return Actor(tenant=tenant, door="cli", name=f"cli:{name}")

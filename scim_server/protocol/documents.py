@@ -194,7 +194,7 @@ def _at_most_one_primary(attribute: Attribute, items: list[Any], sender: Sender)
         sender.note(
             Deviation.SEVERAL_PRIMARIES,
             attribute.path,
-            lambda: InvalidValue(detail=f'Only one value of "{attribute.path}" can be primary.'),
+            lambda: several_primaries(attribute),
         )
         for item in primaries[1:]:
             item["primary"] = False
@@ -296,3 +296,8 @@ def _wrong(attribute: Attribute, wanted: str) -> InvalidValue:
 def immutable(attribute: Attribute) -> Immutable:
     """The error for a write to an attribute that the server owns (RFC 7644 §3.12 ``mutability``)."""
     return Immutable(detail=f'"{attribute.path}" is set by the server and cannot be written.')
+
+
+def several_primaries(attribute: Attribute) -> InvalidValue:
+    """The error for ``primary`` true more than once (RFC 7643 §2.4)."""
+    return InvalidValue(detail=f'Only one value of "{attribute.path}" can be primary.')

@@ -13,7 +13,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .documents import Document, arranged, assign, check_required, immutable, normalise, qualified, single, unknown
+from .documents import (
+    Document,
+    arranged,
+    assign,
+    check_required,
+    immutable,
+    normalise,
+    qualified,
+    several_primaries,
+    single,
+    unknown,
+)
 from .errors import Immutable, InvalidPath, InvalidSyntax, InvalidValue, NoTarget
 from .filters import Compare, Every, Node, comparable, matches
 from .operations import Operation, Target, resolve
@@ -148,27 +159,28 @@ class _Work:
         elif attribute.multi_valued:
             self.write_list(op, attribute, value)
         elif attribute.complex:
-            self.merge(attribute, value)
+            self.merge(op, attribute, value)
         elif value is None or value == "":
             if op == "replace":
                 self.unassign(attribute)
         else:
             assign(self.document, attribute, normalise(attribute, value, self.sender))
 
-    def merge(self, attribute: Attribute, value: Any) -> None:
-        """A partial object keeps the sub-attributes that it does not name (§3.5.2.3)."""
-        if value is None:
+    def merge(self, op: str, attribute: Attribute, value: Any) -> None:
+        """A partial object keeps the sub-attributes that it does not name (§3.5.2.3); nothing added is nothing done."""
+        if value is None and op == "replace":
             self.unassign(attribute)
+        if value is None:
             return
         incoming = normalise(attribute, value, self.sender) or {}
         incoming = {name: item for name, item in incoming.items() if item != ""}  # cleared below
         held = dict(self.held(attribute) or {})
-        if isinstance(value, dict):
+        if isinstance(value, dict) and op == "replace":
             for key, item in value.items():
                 sub = attribute.subs.get(key.lower())
                 if sub is not None and not sub.read_only and item in (None, ""):
                     held.pop(sub.name, None)
-        elif not incoming:
+        elif not incoming and op == "replace":
             held = {}  # "" or [] for a manager: none
         assign(self.document, attribute, {**held, **incoming} or None)
 
@@ -184,7 +196,7 @@ class _Work:
             return
         merged = [*held, *fresh]
         assign(self.document, attribute, merged)
-        _settle_primary(merged, fresh)
+        self.settle_primary(attribute, merged, fresh)
 
     def write_sub(self, op: str, attribute: Attribute, sub: Attribute, value: Any) -> None:
         """A sub-attribute of a complex attribute, or of every entry where there are several."""
@@ -192,10 +204,10 @@ class _Work:
             entries = self.held(attribute) or []
             for entry in entries:
                 self.write_into(op, entry, {sub.name: value}, attribute)
-            _settle_primary(entries, entries if sub.name == "primary" else [])
+            self.settle_primary(attribute, entries, entries if sub.name == "primary" else [])
             return
         if op == "replace" or value not in (None, ""):
-            self.merge(attribute, {sub.name: value})
+            self.merge(op, attribute, {sub.name: value})
 
     def write_selected(self, op: str, target: Target, value: Any) -> None:
         """The entries that a filter selects; where it selects none, the one it describes is made."""
@@ -219,7 +231,7 @@ class _Work:
         names_primary = any(key.lower() == "primary" for key in written)
         fresh = [entry for entry in chosen if names_primary or entry not in (self.held(attribute) or [])]
         assign(self.document, attribute, [entry for entry in entries if entry] or None)
-        _settle_primary(entries, fresh)
+        self.settle_primary(attribute, entries, fresh)
 
     def write_into(self, op: str, entry: dict[str, Any], values: dict[str, Any], attribute: Attribute) -> None:
         for key, item in values.items():
@@ -233,6 +245,15 @@ class _Work:
                     entry.pop(sub.name, None)
             else:
                 entry[sub.name] = normalise(sub, item, self.sender)
+
+    def settle_primary(self, attribute: Attribute, entries: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> None:
+        """A value just marked primary unmarks the others (§3.5.2); of several marked at once the first stays."""
+        marked = [entry for entry in fresh if entry.get("primary") is True]
+        if len(marked) > 1:
+            self.sender.note(Deviation.SEVERAL_PRIMARIES, attribute.path, lambda: several_primaries(attribute))
+        for entry in entries if marked else ():
+            if entry is not marked[0] and entry.get("primary") is True:
+                entry["primary"] = False
 
     def described(self, attribute: Attribute, where: Node) -> dict[str, Any]:
         """The entry that ``type eq "work"`` describes (Entra); RFC 7644 §3.5.2.3 asks for noTarget."""
@@ -256,7 +277,7 @@ class _Work:
             held = self.held(attribute)
             if held:
                 assign(self.document, attribute, {k: v for k, v in held.items() if k != target.sub.name} or None)
-        elif attribute.multi_valued and value not in (None, [], ""):
+        elif attribute.multi_valued and value not in (None, ""):
             self.remove_listed(attribute, value)
         else:
             self.unassign(attribute)
@@ -310,7 +331,7 @@ class _Work:
             self.write_selected_members(op, target)
         elif target.sub is not None:
             raise Immutable(detail=f'"{target.sub.path}" cannot be changed; add or remove the member.')
-        elif op == "remove" and value in (None, []):
+        elif op == "remove" and value is None:
             self.members.append(MemberChange(clear=True))
         elif op == "remove":
             self.note_listed(target.attribute)
@@ -370,13 +391,3 @@ def _selects(selector: Any, entry: Any) -> bool:
     if isinstance(selector, dict) and isinstance(entry, dict):
         return bool(selector) and all(entry.get(name) == item for name, item in selector.items())
     return bool(selector == entry)
-
-
-def _settle_primary(entries: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> None:
-    """A value just marked primary unmarks the others (§3.5.2)."""
-    marked = [entry for entry in fresh if entry.get("primary") is True]
-    if not marked:
-        return
-    for entry in entries:
-        if entry is not marked[-1] and entry.get("primary") is True:
-            entry["primary"] = False

@@ -115,7 +115,7 @@ def test_a_downgrade_leaves_nothing_and_can_be_taken_back(database_url: str) -> 
 
 def test_a_database_that_a_newer_version_wrote_is_left_alone(database_url: str) -> None:
     at(database_url, "9999")
-    with pytest.raises(SchemaMismatch, match="at revision 9999, which this version does not know. Install the version"):
+    with pytest.raises(SchemaMismatch, match=r"at revision 9999, which this version does not know\. Install"):
         migrate.upgrade(database_url)
     assert migrate.current(database_url) == "9999"
 
@@ -145,15 +145,6 @@ def test_an_empty_database_is_seen_as_one(empty: str) -> None:
     database = Database(empty)
     assert not migrate.at_head(database)
     database.close()
-
-
-def test_two_at_once_upgrade_an_empty_database(empty: str) -> None:
-    from tests.directory.remote import at_once
-
-    if empty.startswith("postgresql"):  # on one SQLite machine the first process to start does it, before its workers
-        at_once(lambda _: migrate.upgrade(empty), range(4))
-    migrate.upgrade(empty)
-    assert tables(empty) == {*metadata.tables, "alembic_version"}
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ A *conversation* is a JSON object: ``client``, ``name``, ``level``, ``source``, 
 ServiceProviderConfig must have), ``headers`` for all requests, and ``steps``. A step is
 
 * a request: ``method``, ``path``, one of ``query``, ``raw_query``, ``gen_query``, one of ``body``, ``raw_body``,
-  ``gen_body``, ``headers`` (null drops one), ``auth`` ("none", "bad", "basic"), ``repeat``, what to ``expect``, and what
-  to ``save`` of the JSON or to ``save_header`` for later steps;
+  ``gen_body``, ``headers`` (null drops one), ``auth`` ("none", "bad", "basic"), ``repeat``, what to ``expect``, and
+  what to ``save`` of the JSON or to ``save_header`` for later steps;
 * ``"kind": "parallel"``: ``steps`` sent at once, ``expect_counts`` of their statuses, ``require_header_on`` a status;
 * ``"kind": "paginate"``: a walk through a collection in which nothing may come twice or be missing.
 
@@ -228,7 +228,7 @@ class Player:
             verify(where, answer, step.get("expect", {}), env)
             for name, path in (step.get("save") or {}).items():
                 found = found_at(answer.json, filled(path, env))
-                assert found and found[0] is not None, f"{where}: nothing at {path} in {answer.body[:300]!r}"
+                assert found not in (None, [None]), f"{where}: nothing at {path} in {answer.body[:300]!r}"
                 env[name.replace("#", str(number))] = found[0]
             for name, header in (step.get("save_header") or {}).items():
                 assert header.lower() in answer.headers, f"{where}: no {header}"
@@ -241,13 +241,17 @@ class Player:
         if query := _query(step, env):
             target += "?" + quote(query, safe=_IN_QUERY)
         data = self._body(step, env)
-        sent = self._headers(step, env, headers or {}, with_body=data is not None)
-        # One connection per request, and exactly these headers.
+        return self.send(
+            step["method"], target, self._headers(step, env, headers or {}, with_body=data is not None), data
+        )
+
+    def send(self, method: str, target: str, headers: Mapping[str, str], data: bytes | None) -> Answer:
+        """One request on a connection of its own, with exactly these headers."""
         connection = http.client.HTTPConnection(str(self.parts.hostname), self.parts.port, timeout=30)
         begun = time.monotonic()
         try:
-            connection.putrequest(step["method"], target, skip_accept_encoding=True)
-            for name, value in {**sent, "Connection": "close"}.items():
+            connection.putrequest(method, target, skip_accept_encoding=True)
+            for name, value in {**headers, "Connection": "close"}.items():
                 connection.putheader(name, value)
             if data is not None:
                 connection.putheader("Content-Length", str(len(data)))
@@ -256,7 +260,7 @@ class Player:
             got = connection.getresponse()
             body = got.read()
         except (OSError, http.client.HTTPException) as error:
-            raise AssertionError(f"{step['method']} {target[:120]}: no answer, {error!r}") from error
+            raise AssertionError(f"{method} {target[:120]}: no answer, {error!r}") from error
         finally:
             connection.close()
         named = {name.lower(): value for name, value in got.getheaders()}

@@ -1,6 +1,6 @@
 """What identity providers really send, played against the running program with nothing configured.
 
-Each JSON file beside this one is a list of conversations in the format that ``replay`` describes: adding one adds a test.
+Each JSON file beside this one is a list of conversations in the format that ``replay`` describes.
 """
 
 import json

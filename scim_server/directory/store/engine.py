@@ -161,6 +161,7 @@ class Database:
         driver = self.engine.dialect.dbapi
         assert driver is not None
         self.integrity_error: type[Exception] = driver.IntegrityError
+        self.programming_error: type[Exception] = driver.ProgrammingError
         self.operational_error: tuple[type[Exception], ...] = (driver.OperationalError, driver.InterfaceError)
 
     def run(self, statement: Statement, parameters: Mapping[str, Any]) -> Result:

@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError  # with all its kinds, such as a file that is no database
 from sqlalchemy.pool import NullPool
 
 from ..errors import SchemaMismatch, Unavailable
@@ -43,7 +43,7 @@ def current(url: str) -> str | None:
     try:
         with engine.connect() as connection:
             return MigrationContext.configure(connection).get_current_revision()
-    except OperationalError as error:
+    except DatabaseError as error:
         raise Unavailable(f"The database cannot be reached: {_plain(error)}") from error
     finally:
         engine.dispose()
@@ -60,7 +60,7 @@ def upgrade(url: str) -> None:
     refuse_newer(url)
     try:
         command.upgrade(_config(url), "head")
-    except OperationalError as error:
+    except DatabaseError as error:
         raise Unavailable(f"The database cannot be changed: {_plain(error)}") from error
 
 
@@ -83,9 +83,14 @@ def refuse_newer(url: str) -> None:
 
 def at_head(database: Database) -> bool:
     """Whether the database has the schema of this program; one statement."""
-    row: Any = database.run(_CURRENT, {}).fetchone()
+    try:
+        row: Any = database.run(_CURRENT, {}).fetchone()
+    except (Unavailable, database.programming_error) as error:
+        if "alembic_version" in str(error.__cause__ or error):  # there is no such table: nothing was made yet
+            return False
+        raise
     return row is not None and row[0] == head()
 
 
-def _plain(error: OperationalError) -> str:
+def _plain(error: DatabaseError) -> str:
     return str(error.orig).strip().splitlines()[0]

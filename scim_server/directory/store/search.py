@@ -203,6 +203,23 @@ def _key_postgresql(element: _Key, compiler: SQLCompiler, **kw: Any) -> str:
     return f"(({compiler.process(element.clauses, **kw)} ->> '{path}') COLLATE \"C\")"
 
 
+class _ByCodePoint(FunctionElement[str]):
+    """A text in the order of code points, whatever the order of its column or of the database."""
+
+    inherit_cache = True
+    type = Text()
+
+
+@compiles(_ByCodePoint, "sqlite")
+def _by_code_point_sqlite(element: _ByCodePoint, compiler: SQLCompiler, **kw: Any) -> str:
+    return str(compiler.process(element.clauses, **kw))
+
+
+@compiles(_ByCodePoint, "postgresql")
+def _by_code_point_postgresql(element: _ByCodePoint, compiler: SQLCompiler, **kw: Any) -> str:
+    return f'(({compiler.process(element.clauses, **kw)}) COLLATE "C")'
+
+
 class _Position(FunctionElement[int]):
     """Where a text stands in another, counted from 1; 0 when it does not."""
 
@@ -279,6 +296,8 @@ class _Sql:
         prefix = _indexed_prefix(column)
         if node.attribute.type in ("integer", "decimal"):
             column = cast(column, Numeric)
+        elif node.op in ("sw", "gt", "ge", "lt", "le"):
+            column = _ByCodePoint(column)
         match node.op:
             case "eq" if prefix is not None:
                 return and_(prefix == bindparam(f"v{number}_prefix"), column == value)
