@@ -25,6 +25,7 @@ SEARCH_REQUEST = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 _JSON_TYPES = ("application/scim+json", "application/json")
 _DIGITS = re.compile(r"[+-]?[0-9]{1,15}")
 _ETAG = re.compile(r'(?:W/)?"([^"]*)"')
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
 
 
 @dataclass(slots=True)
@@ -47,7 +48,7 @@ class Request:
 def from_environ(environ: Mapping[str, Any], base_url: str, limits: Limits, request_id: str) -> Request:
     """Build the request value from a WSGI environment (PEP 3333)."""
     path = environ.get("PATH_INFO", "")[len(PREFIX) :].encode("latin-1", "replace").decode("utf-8", "replace")
-    root = base_url or f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST') or environ['SERVER_NAME']}"
+    root = base_url or f"{environ['wsgi.url_scheme']}://{_host(environ)}"
     query = environ.get("QUERY_STRING", "")
     return Request(
         method=environ["REQUEST_METHOD"],
@@ -60,6 +61,12 @@ def from_environ(environ: Mapping[str, Any], base_url: str, limits: Limits, requ
         id=request_id,
         limits=limits,
     )
+
+
+def _host(environ: Mapping[str, Any]) -> str:
+    """The host the client asked for; our own when it names none, or one that cannot stand in a URL and in JSON."""
+    host: str = environ.get("HTTP_HOST", "")
+    return host if _HOST.fullmatch(host) else f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
 
 
 class Headers:

@@ -84,8 +84,8 @@ def _group_of_commands(kind: ResourceType) -> click.Group:
 def _id_of(tx: Tx, kind: ResourceType, key: str) -> str:
     """The id that a key stands for: itself, or that of the resource with this name."""
     attribute = kind.attributes["username" if kind is USER else "displayname"]
-    wanted = Search(filter=f"{attribute.name} eq {orjson.dumps(key).decode()}", count=1)
-    page = lookup.find(tx, [kind], wanted, Limits(), lambda _: False)
+    text = f"{attribute.name} eq {orjson.dumps(key).decode()}"
+    page = lookup.find(tx, [kind], Search(filter=text, count=1), Limits(filter_length=len(text)), lambda _: False)
     return page.resources[0].id if page.resources else key
 
 

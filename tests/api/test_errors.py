@@ -140,5 +140,14 @@ def test_the_table_tells_each_error_of_the_directory_and_of_the_law() -> None:
     assert errors.body(429, "", "slowly") == {"schemas": [ERROR], "status": "429", "detail": "slowly"}
 
 
-def test_an_answer_names_the_host_it_was_asked_at_and_no_other(scim: Scim) -> None:
-    assert scim.user("ada")["meta"]["location"].startswith(BASE)
+@pytest.mark.parametrize("host", ["accounts.example", "127.0.0.1:8000", "[::1]:8000", "A_b.example"])
+def test_an_answer_names_the_host_it_was_asked_at(scim: Scim, host: str) -> None:
+    answer = scim.post("/Users", ADA, headers={"Host": host})
+    assert answer.json["meta"]["location"] == f"http://{host}/scim/v2/Users/{answer.json['id']}"
+
+
+@pytest.mark.parametrize("host", ['a"b', "a\\b", "a/b", "a b", "user@a", "", "a\u00e9"])
+def test_a_host_that_is_none_is_not_repeated(scim: Scim, host: str) -> None:
+    answer = scim.post("/Users", ADA, headers={"Host": host})
+    assert answer.json["meta"]["location"] == f"{BASE.replace('scim.test', 'scim.test:80')}/Users/{answer.json['id']}"
+    assert answer.headers["location"] == answer.json["meta"]["location"]

@@ -1,7 +1,7 @@
 """The program in this process: quick, and nothing it does may end in a traceback."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ def sqlite(sqlite_template: Path, tmp_path: Path) -> Program:
 
 
 @pytest.fixture
-def unsettled(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+def unsettled(tmp_path: Path) -> Callable[..., Program]:
     """A program with settings of the test's own."""
-    yield lambda **settings: Program(
+    return lambda **settings: Program(
         {"SCIM_SERVER_DATA_DIR": str(tmp_path), **{f"SCIM_SERVER_{name.upper()}": v for name, v in settings.items()}}
     )

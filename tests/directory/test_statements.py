@@ -70,9 +70,9 @@ def added(town: Town, member: str, op: str = "add") -> Answer:
     return town.scim.patch(town.everybody, {"op": op, "path": "members", "value": [{"value": member}]})
 
 
+# Only the driver of SQLite tells what it runs; what is counted is the same code.
+@pytest.mark.parametrize("module_database_url", ["sqlite"], indirect=True)
 def test_the_observer_sees_what_the_driver_runs(town: Town) -> None:
-    if not town.house.database.is_sqlite:
-        return  # only the driver of SQLite tells; what is counted is the same code
     driver: list[str] = []
     [link] = town.house.database._idle
     link.driver.set_trace_callback(driver.append)
