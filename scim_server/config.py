@@ -87,6 +87,9 @@ class Settings:
     max_patch_operations: int = _setting(_LIMITS.patch_operations, _whole(1, 100_000), "Most operations in a PATCH")
     max_members: int = _setting(_LIMITS.members, _whole(1, 1_000_000), "Most members named in one request")
     max_values: int = _setting(_LIMITS.values, _whole(1, 100_000), "Most values of another multi-valued attribute")
+    max_name_length: int = _setting(
+        _LIMITS.name_length, _whole(64, 600), "Longest userName, externalId and displayName of a group"
+    )
     page_default: int = _setting(_LIMITS.page_default, _whole(1, 10_000), "Resources on a page when count is absent")
     page_max: int = _setting(_LIMITS.page_max, _whole(100, 100_000), "Most resources on a page")
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -101,6 +104,7 @@ class Settings:
             patch_operations=self.max_patch_operations,
             members=self.max_members,
             values=self.max_values,
+            name_length=self.max_name_length,
             page_default=min(self.page_default, self.page_max),
             page_max=self.page_max,
         )

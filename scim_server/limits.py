@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on a request; each is a setting and is named in the error that it causes."""
+    """Bounds on a request; each is a setting, and the error that it causes tells the bound."""
 
     body_bytes: int = 1_048_576
     filter_length: int = 4_096  # characters, also of a PATCH path

@@ -35,6 +35,8 @@ def _group_of_commands(kind: ResourceType) -> click.Group:
     @as_json
     @command
     def listed(tenant_name: str, text: str | None, count: int, only_deleted: bool, as_json: bool) -> None:
+        if only_deleted and text:
+            raise click.UsageError("--deleted cannot be filtered.")
         with reading(tenant_name) as tx:
             if only_deleted:
                 show(deleted.listed(tx, kind.name, count), as_json=as_json)
@@ -44,7 +46,7 @@ def _group_of_commands(kind: ResourceType) -> click.Group:
         show(
             [
                 {"id": each.id, name: document[name], "display": document.get("displayName", ""),
-                 "active": document.get("active", True), "modified": each.modified}
+                 "active": document.get("active"), "modified": each.modified}
                 for each, document in documents
             ],
             as_json=as_json,

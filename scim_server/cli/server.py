@@ -32,7 +32,7 @@ def run(host: str | None, port: int | None, workers: int | None) -> None:
     database = Database(found.database)
     tenants.ensure_default(database)
     database.close()
-    _prepare_metrics(found.data_dir)
+    _prepare_metrics(found.data_dir / f"metrics-{found.port}")
     _greet(found)
     _serve(found)
 
@@ -50,9 +50,9 @@ def _refuse_taken_port(host: str, port: int) -> None:
             ) from error
 
 
-def _prepare_metrics(data_dir: Path) -> None:
+def _prepare_metrics(folder: Path) -> None:
     """A fresh folder in which the worker processes put their counters; set before they are started."""
-    folder = (data_dir / "metrics").absolute()
+    folder = folder.absolute()
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def _serve(found: config.Settings) -> None:
 
     formatter = {"()": "scim_server.telemetry.JsonFormatter"}
     handler = {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}
-    logger = {"handlers": ["json"], "level": "WARNING", "propagate": False}
+    logger = {"handlers": ["json"], "level": "INFO", "propagate": False}
     Granian(
         "scim_server.app:wsgi",
         factory=True,

@@ -16,7 +16,7 @@ from .store.engine import Database, Statement
 _VERSION = Statement("SHOW server_version_num")
 _EXPIRING = Statement("""
     SELECT t.name, t.expires FROM tokens t
-    WHERE t.revoked IS NULL AND t.replaced_by IS NULL AND t.expires > :now AND t.expires < :soon""")
+    WHERE t.revoked IS NULL AND t.replaced_by IS NULL AND t.expires > :lately AND t.expires < :soon""")
 _SOON = timedelta(days=30)
 
 
@@ -71,8 +71,8 @@ def _version(database: Database) -> Check:
 
 def _tokens(database: Database) -> Check:
     now = datetime.now(UTC)
-    rows = database.run(_EXPIRING, {"now": instant(now), "soon": instant(now + _SOON)}).fetchall()
+    rows = database.run(_EXPIRING, {"lately": instant(now - _SOON), "soon": instant(now + _SOON)}).fetchall()
     if not rows:
         return Check("tokens", ok=True, says="none expires within 30 days")
     listed = ", ".join(f"{name} on {expires[:10]}" for name, expires in rows)
-    return Check("tokens", ok=False, says=f"expiring: {listed}; run: scim-server token rotate")
+    return Check("tokens", ok=False, says=f"expiring or just expired: {listed}; run: scim-server token rotate")

@@ -56,7 +56,7 @@ def upgrade(url: str) -> None:
     """
     parsed = normal_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database:
-        _make_folder(Path(parsed.database).parent)
+        _make_private(Path(parsed.database))
     refuse_newer(url)
     try:
         command.upgrade(_config(url), "head")
@@ -64,11 +64,14 @@ def upgrade(url: str) -> None:
         raise Unavailable(f"The database cannot be changed: {_plain(error)}") from error
 
 
-def _make_folder(folder: Path) -> None:
+def _make_private(file: Path) -> None:
+    """The database's file, readable by nobody else: it holds people and the hashes of tokens."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not file.exists():
+            file.touch(mode=0o600)
     except OSError as error:
-        raise Unavailable(f"The folder {folder} cannot be made: {error.strerror}. See SCIM_SERVER_DATA_DIR.") from error
+        raise Unavailable(f"{file} cannot be made: {error.strerror}. See SCIM_SERVER_DATA_DIR.") from error
 
 
 def refuse_newer(url: str) -> None:
