@@ -194,9 +194,16 @@ class _Work:
         fresh = [entry for entry in incoming if _folded(attribute, entry) not in known]
         if not fresh:
             return
-        merged = [*held, *fresh]
+        merged = self.grown(attribute, [*held, *fresh])
         assign(self.document, attribute, merged)
         self.settle_primary(attribute, merged, fresh)
+
+    def grown(self, attribute: Attribute, entries: list[Any]) -> list[Any]:
+        """A list that has grown, and keeps to the limit however many requests it took."""
+        most = self.sender.limits.values
+        if len(entries) > most:
+            raise InvalidValue(detail=f'"{attribute.path}" holds at most {most} values.')
+        return entries
 
     def write_sub(self, op: str, attribute: Attribute, sub: Attribute, value: Any) -> None:
         """A sub-attribute of a complex attribute, or of every entry where there are several."""
@@ -220,7 +227,7 @@ class _Work:
         made = not chosen
         if made:
             chosen = [self.described(attribute, where)]
-            entries = [*entries, *chosen]
+            entries = self.grown(attribute, [*entries, *chosen])
         written = {target.sub.name: value} if target.sub else value
         if not isinstance(written, dict):
             raise InvalidValue(detail=f'A value for entries of "{attribute.path}" must be an object.')

@@ -93,3 +93,21 @@ def test_a_body_whose_length_nobody_tells_is_bounded_too(house: House) -> None:
     scim = house.client()
     answer = scim.post("/Users", b" " * (Limits().body_bytes + 1), headers={"Content-Length": ""})
     assert answer.status == 413
+
+
+def test_a_list_does_not_grow_beyond_the_limit_one_request_at_a_time(database_url: str) -> None:
+    house = House(database_url, max_values=3)
+    try:
+        scim = house.client()
+        path = f"/Users/{mails(3)(scim).json['id']}"
+        before = scim.get(path).json
+        for operation in (
+            {"op": "add", "path": "emails", "value": [{"value": "fourth@x.example"}]},
+            {"op": "add", "path": 'emails[type eq "work"].value', "value": "fourth@x.example"},
+        ):
+            answer = scim.patch(path, operation)
+            assert (answer.status, answer.json["scimType"]) == (400, "invalidValue")
+            assert "3" in answer.json["detail"]
+        assert scim.get(path).json == before
+    finally:
+        house.close()

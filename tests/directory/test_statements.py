@@ -88,6 +88,14 @@ def test_get_of_a_user(town: Town) -> None:
     assert cost(town, lambda: town.scim.get(town.user()), 200) == 1 + 1 + 1  # token + resource + groups
 
 
+def test_get_of_a_user_whose_group_is_in_a_group(town: Town) -> None:
+    user = town.scim.user(f"nested-{town.name}")["id"]
+    inner = town.scim.group(f"inner-{town.name}", user)["id"]
+    town.scim.group(f"outer-{town.name}", inner)
+    asked = lambda: town.scim.get(f"/Users/{user}")  # noqa: E731
+    assert cost(town, asked, 200) == 1 + 1 + 1 + 1  # token + resource + groups + the groups above
+
+
 def test_get_of_a_user_without_groups(town: Town) -> None:
     assert cost(town, lambda: town.scim.get(town.user(), excludedAttributes="groups"), 200) == 1 + 1  # token + resource
 
