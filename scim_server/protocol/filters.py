@@ -2,7 +2,7 @@
 
 scim2-models parses; here the tree is bound to the attribute table, once, with all the rules that both
 readers of a filter must share: which names exist, what a literal may be, how text is folded, what ``ne``
-means. The SQL compiler (``directory.store.search``) and ``matches`` below walk the same resolved tree, so
+means. The SQL compiler (``directory.store.conditions``) and ``matches`` below walk the same resolved tree, so
 they cannot disagree about them.
 
 The tree is two-valued: a comparison with an absent value is false, never unknown.

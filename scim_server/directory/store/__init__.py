@@ -5,6 +5,10 @@
 ``transaction``   read(actor) / write(actor): bound to one tenant
 ``documents``     resources: insert, lock, save, serve, delete
 ``members``       memberships as rows: set statements, and the groups of a user
-``search``        resolved filter -> SQL; sort, count, page
+``search``        filter, sort, count, page
+``conditions``    resolved filter -> SQL condition, and its parameters
+``columns``       where each attribute is kept
+``expressions``   what the two databases write differently
+``deleted``       deleted resources, for restoration
 ``migrate``       Alembic, driven from code
 """
