@@ -172,7 +172,7 @@ class Database:
         except Unavailable:
             if not link.lost or not statement.only_reads:
                 raise
-            self._idle.clear()  # they are lost too
+            self.close()  # the others are lost too
             link = self.take()
             return link.run(statement, parameters)
         finally:
@@ -210,17 +210,23 @@ class Database:
 
     def _begun(self) -> Link:
         """A connection in a transaction; another one is tried when the first turns out to be lost."""
-        link = self.take()
         begin = "BEGIN IMMEDIATE" if self.is_sqlite else "BEGIN"
+        link = self.take()
         try:
             link.run_sql(begin)
         except Unavailable:
+            self._give_back(link)
             if not link.lost:
-                self._give_back(link)
                 raise
-            self._idle.clear()
-            link = self.take()
+        else:
+            return link
+        self.close()
+        link = self.take()
+        try:
             link.run_sql(begin)
+        except Unavailable:
+            self._give_back(link)
+            raise
         return link
 
     def take(self) -> Link:
@@ -238,7 +244,9 @@ class Database:
         return Link(self, driver)
 
     def _give_back(self, link: Link) -> None:
-        if not link.lost:
+        if link.lost:
+            link.driver.close()
+        else:
             self._idle.append(link)
 
 
