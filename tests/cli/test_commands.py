@@ -323,7 +323,7 @@ def test_a_deleted_one_is_listed_and_restored_by_id_or_name(
     for key in (name, name.upper(), identifier):
         assert scim.delete(path).status == 204
         [listed] = program.json(noun, "list", "--deleted")
-        assert (listed["id"], listed["display"]) == (identifier, name)
+        assert (listed["id"], listed[attribute]) == (identifier, name)
         assert program.json(noun, "restore", key) == {"id": identifier, attribute: name, "restored": True}
         assert scim.get(path).status == 200
         assert program.json(noun, "list", "--deleted") == []

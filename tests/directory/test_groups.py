@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -202,7 +201,8 @@ def test_groups_in_a_circle_are_walked_once(ours: Desk) -> None:
     assert ours.groups_of(ada) == {"one": "direct"}
 
 
-def test_a_deep_and_a_dense_nesting_are_read_quickly(ours: Desk) -> None:
+@pytest.mark.timeout(30)  # a walk that starts over at each group it meets again takes hours
+def test_a_deep_and_a_dense_nesting_are_read(ours: Desk) -> None:
     with ours.write() as tx:
         people, bottom = crowd(tx, 50)
         chain = [bottom, *(documents.insert(tx, "Group", {"displayName": f"level {n}"}).id for n in range(200))]
@@ -212,10 +212,8 @@ def test_a_deep_and_a_dense_nesting_are_read_quickly(ours: Desk) -> None:
         for each in ring:
             members.add(tx, each, dict.fromkeys([*ring, people[0]]))
     ours.database.run_sql("ANALYZE")  # as PostgreSQL does by itself, within a minute
-    begun = perf_counter()
     shown = ours.groups_of(people[0])
     page = lookup.find(ours.look(), [GROUP], Search(filter=f'members.value eq "{people[0]}"'), Limits(), lambda _: True)
-    assert perf_counter() - begun < 2, "a walk that meets a group again must not start over"
     assert len(shown) == 201 + 40
     assert page.total == 1 + 40
 

@@ -208,7 +208,7 @@ def test_of_several_deleted_accounts_with_one_name_the_latest_is_meant(ours: Des
         last = ours.user("Ångström")
         with ours.write() as tx:
             users.delete(tx, last.id)
-    assert [each["display"] for each in deleted.listed(ours.look(), "User", 10)] == ["Ångström"] * 2
+    assert [each["userName"] for each in deleted.listed(ours.look(), "User", 10)] == ["Ångström"] * 2
     for key in ("ångström", "A\u030angstro\u0308m", last.id):
         assert deleted.id_of(ours.look(), "User", key) == last.id
     with pytest.raises(NotFound, match="No deleted User is named x"):

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from ...protocol.filters import comparable
 from ...protocol.render import name_of
 from ...protocol.schemas import RESOURCE_TYPES
 from ..errors import NotFound
 from ..ids import is_id
+from .documents import COLUMNS, stored
 from .engine import Statement
 from .transaction import Tx
 
-_LISTED = Statement("""
-    SELECT r.id, r.display, r.deleted, r.body FROM resources r
-    WHERE r.tenant = :tenant AND r.kind = :kind AND r.deleted IS NOT NULL ORDER BY r.deleted DESC LIMIT :count""")
+_LISTED_FROM = """ FROM resources r LEFT JOIN external_ids x
+      ON x.tenant = r.tenant AND x.resource = r.id AND x.connection = :connection
+    WHERE r.tenant = :tenant AND r.kind = :kind AND r.deleted IS NOT NULL ORDER BY r.deleted DESC LIMIT :count"""
+_LISTED = Statement(f"SELECT {COLUMNS}, r.deleted {_LISTED_FROM}")
 _NAMED = Statement("""
     SELECT r.id FROM resources r
     WHERE r.tenant = :tenant AND r.kind = :kind AND r.name = :name AND r.deleted IS NOT NULL
@@ -24,11 +24,11 @@ _NAMED = Statement("""
 
 
 def listed(tx: Tx, kind: str, count: int) -> list[dict[str, Any]]:
-    """Deleted resources of a kind, the latest first."""
-    return [
-        {"id": each, "display": display or orjson.loads(f"{body}}}")["userName"], "deleted": deleted}
-        for each, display, deleted, body in tx.all(_LISTED, kind=kind, count=count)
-    ]
+    """Deleted resources of a kind by name, the latest first."""
+    name = name_of(RESOURCE_TYPES[kind]).name
+    rows = tx.all(_LISTED, kind=kind, count=count, connection=tx.actor.connection)
+    found = [(stored(row[:-1]), row[-1]) for row in rows]
+    return [{"id": each.id, name: each.document[name], "deleted": deleted} for each, deleted in found]
 
 
 def id_of(tx: Tx, kind: str, key: str) -> str:
