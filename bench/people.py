@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from scim_server.directory.ids import new_id
+from scim_server.directory.store import documents
 from scim_server.directory.store.documents import _ADD_ENTRY, _INSERT, _SET_EXTERNAL
 from scim_server.directory.store.engine import Statement
 from scim_server.directory.store.tables import PREFIX
@@ -60,6 +61,7 @@ def load(tx: Tx, first: int, count: int) -> list[str]:
             [{"resource": each, "connection": connection, "value": d["externalId"]} for each, d in people],
         )
         ids += [each for each, _ in people]
+    documents.count(tx, "User", count)
     return ids
 
 

@@ -29,7 +29,11 @@ def create_app(settings: config.Settings) -> Flask:
     database.
     """
     app = Flask(__name__, static_folder=None)
-    database = Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
+    database = Database(
+        settings.database,
+        sqlite_synchronous=settings.sqlite_synchronous,
+        statement_seconds=settings.statement_seconds,
+    )
     app.extensions["database"] = database
     _add_operations(app, settings, database)
     app.wsgi_app = ScimDoor(  # type: ignore[method-assign]

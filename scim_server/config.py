@@ -76,6 +76,14 @@ class Settings:
     host: str = _setting("127.0.0.1", _text, "Address to listen at")
     port: int = _setting(8000, _whole(1, 65535), "Port to listen at")
     workers: int = _setting(2, _whole(1, 256), "Worker processes")
+    threads: int = _setting(
+        8,
+        _whole(1, 256),
+        "Threads of a worker: so many slow uploads at once hold it up",
+    )
+    statement_seconds: int = _setting(
+        30, _whole(1, 3600), "Longest that PostgreSQL works at one statement before the request is answered 503"
+    )
     sqlite_synchronous: str = _setting(
         "FULL", _one_of("FULL", "NORMAL"), "NORMAL is quicker and may lose the last commits when power fails"
     )

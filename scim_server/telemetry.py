@@ -31,6 +31,7 @@ from .api.requests import Request
 from .api.responses import Response
 from .directory import figures
 from .directory.figures import Figures
+from .directory.ids import is_id
 from .directory.store.engine import Database
 
 _RESOURCES = {"Users", "Groups", "Schemas", "ResourceTypes", "ServiceProviderConfig", "Me", "Bulk", ".search"}
@@ -95,7 +96,7 @@ class Telemetry:
             "connection": connection,
             "actor": request.actor.name if request.actor else "",
             "method": method,
-            "path": request.path[:200],
+            "path": _logged(request.path),
             "status": response.status,
             "duration_ms": round(seconds * 1000, 2),
         }
@@ -116,6 +117,13 @@ class Telemetry:
         if child is None:
             child = self._children[key] = metric.labels(*labels)
         return child
+
+
+def _logged(path: str) -> str:
+    """A path without what may be personal: somebody may ask for a user by e-mail address where an id belongs."""
+    parts = path[1:200].split("/")
+    plain = len(parts) < 2 or parts[0] not in ("Users", "Groups") or is_id(parts[1]) or parts[1] == ".search"
+    return path[:200] if plain else f"/{parts[0]}/?"
 
 
 def log(level: str, fields: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from ..directory.actor import Actor
 from ..directory.lookup import Search
 from ..limits import Limits
 from ..protocol import projection
+from ..protocol.documents import holds_nul
 from ..protocol.errors import InvalidSyntax, InvalidValue
 from ..protocol.projection import Projection
 from .errors import HttpError
@@ -23,6 +24,7 @@ PREFIX = "/scim/v2"
 SEARCH_REQUEST = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 
 _JSON_TYPES = ("application/scim+json", "application/json")
+_MOST_NAMES = 200  # each is looked for in each resource of a page
 _DIGITS = re.compile(r"[+-]?[0-9]{1,15}")
 _ETAG = re.compile(r'(?:W/)?"([^"]*)"')
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
@@ -118,17 +120,9 @@ def json_body(request: Request) -> Any:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise InvalidSyntax(detail="The body is not valid JSON in UTF-8.") from None
-    if b"\\u0000" in raw and _holds_nul(body):
+    if b"\\u0000" in raw and holds_nul(body):
         raise InvalidValue(detail="Text must not hold U+0000.")
     return body
-
-
-def _holds_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any(_holds_nul(each) for pair in value.items() for each in pair)
-    return isinstance(value, list) and any(_holds_nul(each) for each in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +203,13 @@ def _names(fields: Mapping[str, Any], name: str) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
-        return value.split(",")
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return value
-    raise InvalidValue(detail=f'"{name}" must be a list of attribute names.')
+        value = value.split(",")
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidValue(detail=f'"{name}" must be a list of attribute names.')
+    names = list(dict.fromkeys(value))
+    if len(names) > _MOST_NAMES:
+        raise InvalidValue(detail=f'"{name}" takes at most {_MOST_NAMES} names.')
+    return names
 
 
 def if_match(request: Request) -> Callable[[int], bool] | None:

@@ -167,14 +167,14 @@ def _complete(tx: Tx, kind: ResourceType, stored: Stored, projection: Projection
 
 def service_provider_config(call: Call) -> Response:
     """GET /ServiceProviderConfig (RFC 7643 §5)."""
+    _refuse_filter(call)
     described = discovery.service_provider_config(call.request.limits)
     return responses.document(discovery.with_location(described, call.request.base))
 
 
 def described(call: Call, documents: Callable[[], list[dict[str, Any]]]) -> Response:
     """GET /ResourceTypes, /Schemas: paged; a filter is refused with 403 (RFC 7644 §4)."""
-    if "filter" in {name.lower() for name in call.request.query}:
-        raise HttpError(403, "This collection cannot be filtered (RFC 7644 section 4).")
+    _refuse_filter(call)
     query, every = query_from_string(call.request), documents()
     first = query.search.start - 1
     shown = every[first : first + query.search.count]
@@ -184,10 +184,16 @@ def described(call: Call, documents: Callable[[], list[dict[str, Any]]]) -> Resp
 
 def one_described(call: Call, documents: Callable[[], list[dict[str, Any]]], name: str) -> Response:
     """GET /ResourceTypes/{name}, /Schemas/{urn}."""
+    _refuse_filter(call)
     for each in documents():
         if each["id"].lower() == name.lower():
             return responses.document(discovery.with_location(each, call.request.base))
     raise HttpError(404, "There is nothing of this name; the collection lists what there is.")
+
+
+def _refuse_filter(call: Call) -> None:
+    if "filter" in {name.lower() for name in call.request.query}:
+        raise HttpError(403, "What the server says of itself cannot be filtered (RFC 7644 section 4).")
 
 
 def me(call: Call) -> Response:

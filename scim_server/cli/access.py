@@ -11,13 +11,20 @@ from ..directory import connections, tenants, tokens
 from .commands import as_json, command, in_tenant, opened, reading, settings, show, writing
 
 
+def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """A name that can be typed and read: not empty, not long, on one line."""
+    if not value.strip() or len(value) > 100 or not value.isprintable():
+        raise click.BadParameter("must be 1 to 100 printable characters.")
+    return value
+
+
 @click.group()
 def tenant() -> None:
     """Tenants: walls inside one installation."""
 
 
 @tenant.command("create")
-@click.argument("name")
+@click.argument("name", callback=_name)
 @as_json
 @command
 def create_tenant(name: str, as_json: bool) -> None:
@@ -47,7 +54,7 @@ _group_patch = click.option(
 
 
 @connection.command("add")
-@click.argument("name")
+@click.argument("name", callback=_name)
 @in_tenant
 @_strict
 @_group_patch
@@ -116,10 +123,10 @@ def _span(days: int) -> timedelta | None:
 
 
 @token.command("issue")
-@click.option("--name", required=True, help="What the token is for.")
+@click.option("--name", required=True, callback=_name, help="What the token is for.")
 @in_tenant
 @click.option(
-    "--connection", "connection_name", default=connections.DEFAULT, show_default=True,
+    "--connection", "connection_name", default=connections.DEFAULT, show_default=True, callback=_name,
     help="The connection that it belongs to; made when it is not there.",
 )  # fmt: skip
 @_days

@@ -51,6 +51,8 @@ def command(function: F) -> F:
             return function(*args, **kwargs)
         except config.ConfigError as error:
             raise Stop(str(error), USAGE) from error
+        except UnicodeEncodeError as error:
+            raise Stop("An argument is not text in UTF-8.", USAGE) from error
         except NotFound as error:
             raise Stop(str(error), NOT_FOUND) from error
         except (SchemaMismatch, Unavailable) as error:
@@ -127,4 +129,5 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value if isinstance(value, str) else orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
+    text = orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)  # no sender speaks to a terminal

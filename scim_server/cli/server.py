@@ -89,7 +89,7 @@ def _serve(found: config.Settings) -> None:
         port=found.port,
         interface=Interfaces.WSGI,
         workers=found.workers,
-        blocking_threads=1,
+        blocking_threads=found.threads,
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=30,

@@ -51,6 +51,7 @@ def create(tx: Tx, document: Document, sender: Sender) -> Stored:
     made = documents.insert(tx, "Group", _without_members(document))
     changed = _change_members(tx, made.id, [MemberChange(add=listed)] if listed else [], sender)
     after = {**made.document, **({"members": changed.told()} if changed else {})}
+    documents.count(tx, "Group", 1)
     audit.record(tx, "group.created", "Group", made.id, after=after)
     events.append(tx, {"group.created": {"after": made.document}, **_membership_events(changed)}, made.id)
     return made
@@ -77,6 +78,7 @@ def delete(tx: Tx, group_id: str, if_match: IfMatch | None = None) -> None:
     held = _expected(documents.lock_alone(tx, "Group", group_id), if_match)
     members.touch_groups_of(tx, group_id)
     documents.delete(tx, held)
+    documents.count(tx, "Group", -1)
     audit.record(tx, "group.deleted", "Group", group_id, before=held.document)
     events.append(tx, {"group.deleted": {"before": held.document}}, group_id)
 
@@ -90,6 +92,7 @@ def restore(tx: Tx, group_id: str) -> Stored:
         name = held.document["displayName"]
         raise AlreadyTaken("displayName", f"{name} is another group by now; rename that one first.") from error
     members.touch_groups_of(tx, group_id)
+    documents.count(tx, "Group", 1)
     audit.record(tx, "group.restored", "Group", group_id, after=restored.document)
     events.append(tx, {"group.restored": {"after": restored.document}}, group_id)
     return restored

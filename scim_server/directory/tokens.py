@@ -21,7 +21,7 @@ from ..protocol.filters import instant
 from . import audit
 from .actor import Actor
 from .connections import Connection
-from .errors import NotFound, Refused, Unavailable
+from .errors import NotFound, Refused
 from .store.engine import Database, Statement
 from .store.transaction import Tx
 
@@ -130,12 +130,9 @@ def verify(database: Database, text: str) -> Verified | None:
 
 
 def note_use(database: Database, verified: Verified, address: str, agent: str) -> None:
-    """Write down when and from where a token was used; a busy database is no reason to fail a request."""
-    try:
-        row = {"now": instant(datetime.now(UTC)), "address": address[:100], "agent": agent[:200]}
-        database.run(_NOTE_USE, {**row, "tenant": verified.actor.tenant, "id": verified.id})
-    except Unavailable:
-        return
+    """Write down when and from where a token was used; a busy database is no reason to make a request wait."""
+    row = {"now": instant(datetime.now(UTC)), "address": address[:100], "agent": agent[:200]}
+    database.run_if_free(_NOTE_USE, {**row, "tenant": verified.actor.tenant, "id": verified.id})
 
 
 def every(tx: Tx) -> list[Token]:

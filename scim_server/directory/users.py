@@ -30,6 +30,7 @@ def create(tx: Tx, document: Document) -> Stored:
     made = documents.insert(tx, "User", document)
     made.related = []
     after = made.document
+    documents.count(tx, "User", 1)
     audit.record(tx, "user.created", "User", made.id, after=after)
     events.append(tx, {"user.created": {"after": after}}, made.id)
     return made
@@ -64,6 +65,7 @@ def delete(tx: Tx, user_id: str, if_match: IfMatch | None = None) -> None:
     held = _expected(documents.lock_alone(tx, "User", user_id), if_match)
     members.touch_groups_of(tx, user_id)
     documents.delete(tx, held)
+    documents.count(tx, "User", -1)
     audit.record(tx, "user.deleted", "User", user_id, before=held.document)
     events.append(tx, {"user.deleted": {"before": held.document}}, user_id)
 
@@ -80,6 +82,7 @@ def restore(tx: Tx, user_id: str) -> Stored:
         name = held.document["userName"]
         raise AlreadyTaken("userName", f"{name} belongs to another account by now; rename that one first.") from error
     members.touch_groups_of(tx, user_id)
+    documents.count(tx, "User", 1)
     audit.record(tx, "user.restored", "User", user_id, after=restored.document)
     events.append(tx, {"user.restored": {"after": restored.document}}, user_id)
     return restored

@@ -122,7 +122,7 @@ def assign(document: Document, attribute: Attribute, value: Any) -> None:
 def check_required(kind: ResourceType, document: Document) -> None:
     """Every required attribute has a value (RFC 7643 §2.2)."""
     for attribute in kind.attributes.values():
-        if attribute.required and attribute.name != "schemas" and not document.get(attribute.name):
+        if attribute.required and attribute.name != "schemas" and not (document.get(attribute.name) or "").strip():
             raise InvalidValue(detail=f'"{attribute.name}" is required and must not be empty.')
 
 
@@ -177,7 +177,7 @@ def _several(attribute: Attribute, value: Any, sender: Sender) -> list[Any] | No
         raise _wrong(attribute, "a list")
     most = sender.limits.members if attribute.name == "members" else sender.limits.values
     if len(value) > most:
-        raise InvalidValue(detail=f'"{attribute.path}" takes at most {most} values in one request.')
+        raise too_many(attribute, most)
     items = [item for each in value if (item := single(attribute, each, sender)) not in (None, {})]
     if len(items) > 1:
         items = list({orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in items}.values())
@@ -278,7 +278,9 @@ def _as_object(attribute: Attribute, value: Any, sender: Sender) -> Mapping[str,
     reference = "$ref" in attribute.subs
     if isinstance(value, list) and reference and not attribute.multi_valued and len(value) <= 1:
         sender.note(Deviation.LIST_FOR_SINGLE, attribute.path, lambda: _wrong(attribute, "an object"))
-        return _as_object(attribute, value[0], sender) if value else {}
+        value = value[0] if value else {}
+    if isinstance(value, dict):
+        return value
     if isinstance(value, str) and reference:
         sender.note(
             Deviation.TEXT_REFERENCE if value else Deviation.EMPTY_FOR_NONE,
@@ -298,6 +300,29 @@ def immutable(attribute: Attribute) -> Immutable:
     return Immutable(detail=f'"{attribute.path}" is set by the server and cannot be written.')
 
 
+def too_many(attribute: Attribute, most: int) -> InvalidValue:
+    """The error for more values than a request may name."""
+    return InvalidValue(detail=f'"{attribute.path}" takes at most {most} values in one request.')
+
+
 def several_primaries(attribute: Attribute) -> InvalidValue:
     """The error for ``primary`` true more than once (RFC 7643 §2.4)."""
     return InvalidValue(detail=f'Only one value of "{attribute.path}" can be primary.')
+
+
+def holds_nul(value: Any) -> bool:
+    """Whether text anywhere in a JSON value holds U+0000, which PostgreSQL cannot keep.
+
+    Not recursive, since JSON may be deep.
+    """
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            if "\x00" in each:
+                return True
+        elif isinstance(each, dict):
+            waiting += [*each.keys(), *each.values()]
+        elif isinstance(each, list):
+            waiting += each
+    return False

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from scim2_models import InvalidPathException, Path
 
+from .documents import holds_nul
 from .errors import InvalidFilter, InvalidPath, InvalidSyntax, InvalidValue, NoTarget
 from .filters import Node, check_size, entry_filter
 from .schemas import Attribute, Extension, ResourceType
@@ -97,6 +98,8 @@ def _object(value: Any, sender: Sender) -> Mapping[str, Any]:
             parsed = orjson.loads(value)
         except orjson.JSONDecodeError:
             parsed = None
+        if holds_nul(parsed):
+            raise InvalidValue(detail="Text must not hold U+0000.")
         if isinstance(parsed, dict):
             sender.note(Deviation.JSON_IN_TEXT, "value", lambda: InvalidValue(detail='"value" must be an object.'))
             return parsed

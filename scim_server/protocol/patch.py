@@ -23,6 +23,7 @@ from .documents import (
     qualified,
     several_primaries,
     single,
+    too_many,
     unknown,
 )
 from .errors import Immutable, InvalidPath, InvalidSyntax, InvalidValue, NoTarget
@@ -30,6 +31,8 @@ from .filters import Compare, Every, Node, comparable, matches
 from .operations import Operation, Target, resolve
 from .schemas import Attribute, Extension, ResourceType
 from .senders import Deviation, Sender
+
+_MOST_SELECTIONS = 20  # each looks at every member of the group
 
 Members = dict[str, str | None]
 """Ids of members, each with the ``display`` that was sent with it."""
@@ -302,15 +305,19 @@ class _Work:
     def remove_listed(self, attribute: Attribute, value: Any) -> None:
         """Entra and JumpCloud list in ``value`` what is to go."""
         self.note_listed(attribute)
-        selectors = [
-            _folded(attribute, single(attribute, each, self.sender))
-            for each in (value if isinstance(value, list) else [value])
-        ]
-        kept = [
-            entry
-            for entry in self.held(attribute) or []
-            if not any(_selects(selector, _folded(attribute, entry)) for selector in selectors)
-        ]
+        listed = value if isinstance(value, list) else [value]
+        if len(listed) > self.sender.limits.values:
+            raise too_many(attribute, self.sender.limits.values)
+        selectors = [_folded(attribute, single(attribute, each, self.sender)) for each in listed]
+        wanted: dict[Any, list[Any]] = {}  # selectors by the `value` they name, so that each entry meets few of them
+        for selector in selectors:
+            wanted.setdefault(_value_of(selector), []).append(selector)
+        kept = []
+        for entry in self.held(attribute) or []:
+            folded = _folded(attribute, entry)
+            candidates = [*wanted.get(_value_of(folded), ()), *wanted.get(None, ())]
+            if not any(_selects(selector, folded) for selector in candidates):
+                kept.append(entry)
         assign(self.document, attribute, kept or None)
 
     def note_listed(self, attribute: Attribute) -> None:
@@ -358,6 +365,8 @@ class _Work:
             raise Immutable(detail=f'"{target.sub.path}" cannot be removed; remove the member.')
         if isinstance(where, Compare) and where.attribute.name == "value" and where.op == "eq":
             self.change().removes([where.literal])
+        elif sum(1 for change in self.members if change.where) >= _MOST_SELECTIONS:
+            raise InvalidValue(detail=f"A PATCH selects members by at most {_MOST_SELECTIONS} filters; name their ids.")
         else:
             self.members.append(MemberChange(where=where))
 
@@ -392,6 +401,10 @@ def _folded(attribute: Attribute, entry: Any) -> Any:
     if not isinstance(entry, dict):
         return comparable(attribute, entry)
     return {name: comparable(attribute.subs[name.lower()], item) for name, item in entry.items()}
+
+
+def _value_of(entry: Any) -> Any:
+    return entry.get("value") if isinstance(entry, dict) else entry
 
 
 def _selects(selector: Any, entry: Any) -> bool:

@@ -94,6 +94,8 @@ def crowd(tx: Tx, number: int, name: str = "crowd") -> tuple[list[str], str]:
     """That many people, and a group of them all: rows alone, neither audited nor told, which is much quicker."""
     made = [_person(tx, f"{name}-{n}") for n in range(number)]
     group = documents.insert(tx, "Group", {"displayName": name}).id
+    documents.count(tx, "User", number)
+    documents.count(tx, "Group", 1)
     members.add(tx, group, dict.fromkeys(made))
     return made, group
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from scim_server.directory import users
 from scim_server.directory.store import members as members_in_store
 from scim_server.directory.store.engine import Database
 from scim_server.directory.store.transaction import Tx
-from tests.directory.desk import rows
+from scim_server.protocol.senders import Sender
+from tests.directory.desk import Desk, patch, rows
 from tests.directory.remote import CLIENTS, Remote, at_once
 from tests.running import GROUP, USER, Answer, House, Running, Scim, serve
 
@@ -242,3 +244,23 @@ def _check_that_all_is_whole(database: Database, group: str) -> None:
 
 def _column(database: Database, sql: str) -> list[str]:
     return sorted(row[0] for row in rows(database, sql))
+
+
+def test_a_writer_who_waited_sees_the_external_id_that_was_written_meanwhile(database_url: str) -> None:
+    """What is joined to a row that was waited for must not be older than the row."""
+    house = House(database_url)
+    ours = Desk(house.database, "race", connection="default")
+    ada = ours.user("ada", externalId="before").id
+    client = house.client(tenant="race")
+    answers: list[Answer] = []
+    change = {"op": "replace", "path": "externalId", "value": "before"}
+    waiting = threading.Thread(target=lambda: answers.append(client.patch(f"/Users/{ada}", change)))
+    with ours.write() as tx:
+        users.patch(tx, ada, patch("User", {"op": "replace", "path": "externalId", "value": "meanwhile"}), Sender())
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+    waiting.join()
+    assert answers[0].json["externalId"] == "before"
+    assert client.get(f"/Users/{ada}").json["externalId"] == "before"
+    house.close()

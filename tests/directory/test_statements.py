@@ -130,11 +130,12 @@ def test_a_page_of_groups_without_members(town: Town) -> None:
 
 def test_patch_of_a_member(town: Town) -> None:
     newcomer = town.scim.user(f"newcomer-{town.name}")["id"]
-    sum_of_parts = 1 + 2 + 1 + 1 + 1 + 1 + 1  # token + BEGIN and COMMIT + lock + members + version + audit + events
+    # token + BEGIN and COMMIT + lock and externalId + members + version + audit + events
+    sum_of_parts = 1 + 2 + 2 + 1 + 1 + 1 + 1
     assert cost(town, lambda: added(town, newcomer), 204) == sum_of_parts
-    assert cost(town, lambda: added(town, newcomer), 204) == 1 + 2 + 1 + 1 + 1  # … + members + whether all are known
+    assert cost(town, lambda: added(town, newcomer), 204) == 1 + 2 + 2 + 1 + 1  # … + members + whether all are known
     assert cost(town, lambda: added(town, newcomer, "remove"), 204) == sum_of_parts
-    assert cost(town, lambda: added(town, newcomer, "remove"), 204) == 1 + 2 + 1 + 1  # it was out already
+    assert cost(town, lambda: added(town, newcomer, "remove"), 204) == 1 + 2 + 2 + 1  # it was out already
 
 
 def test_patch_of_active(town: Town) -> None:
@@ -142,15 +143,16 @@ def test_patch_of_active(town: Town) -> None:
         change = {"op": "replace", "path": "active", "value": active}
         return cost(town, lambda: town.scim.patch(town.user(1), change), 200)
 
-    sum_of_parts = 1 + 2 + 1 + 1 + 1 + 1 + 1  # token + BEGIN and COMMIT + lock + row + audit + events + groups
+    # token + BEGIN and COMMIT + lock and externalId + row + audit + events + groups
+    sum_of_parts = 1 + 2 + 2 + 1 + 1 + 1 + 1
     assert (patched(active=False), patched(active=True)) == (sum_of_parts, sum_of_parts)
 
 
 def test_post(town: Town) -> None:
     body = {"schemas": [USER], "userName": f"posted-{town.name}", "externalId": f"posted-{town.name}"}
     body |= {"emails": [{"value": "a@x.example"}, {"value": "b@x.example"}]}
-    # token + BEGIN and COMMIT + row + entries + externalId + audit + events
-    assert cost(town, lambda: town.scim.post("/Users", body), 201) == 1 + 2 + 1 + 1 + 1 + 1 + 1
+    # token + BEGIN and COMMIT + row + entries + externalId + total + audit + events
+    assert cost(town, lambda: town.scim.post("/Users", body), 201) == 1 + 2 + 1 + 1 + 1 + 1 + 1 + 1
     # token + BEGIN and ROLLBACK + the row that is taken
     assert cost(town, lambda: town.scim.post("/Users", body), 409) == 1 + 2 + 1
 
@@ -158,12 +160,12 @@ def test_post(town: Town) -> None:
 def test_put(town: Town) -> None:
     body: dict[str, Any] = town.scim.get(town.user(2)).json
     changed = body | {"nickName": "Two", "emails": [{"value": "two@x.example"}]}
-    # token + BEGIN and COMMIT + lock + row + entries out and in + audit + events + groups
-    assert cost(town, lambda: town.scim.put(town.user(2), changed), 200) == 1 + 2 + 1 + 1 + 2 + 1 + 1 + 1
-    # token + BEGIN and COMMIT + lock + groups
-    assert cost(town, lambda: town.scim.put(town.user(2), changed), 200) == 1 + 2 + 1 + 1
+    # token + BEGIN and COMMIT + lock and externalId + row + entries out and in + audit + events + groups
+    assert cost(town, lambda: town.scim.put(town.user(2), changed), 200) == 1 + 2 + 2 + 1 + 2 + 1 + 1 + 1
+    # token + BEGIN and COMMIT + lock and externalId + groups
+    assert cost(town, lambda: town.scim.put(town.user(2), changed), 200) == 1 + 2 + 2 + 1
 
 
 def test_delete(town: Town) -> None:
-    # token + BEGIN and COMMIT + lock + lock of its groups + their versions + row + audit + events
-    assert cost(town, lambda: town.scim.delete(town.user(3)), 204) == 1 + 2 + 1 + 1 + 1 + 1 + 1 + 1
+    # token + BEGIN and COMMIT + lock and externalId + its groups' lock and versions + row + total + audit + events
+    assert cost(town, lambda: town.scim.delete(town.user(3)), 204) == 1 + 2 + 2 + 1 + 1 + 1 + 1 + 1 + 1

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from ...protocol.filters import Compare, Constant, Either, Every, Node, Not, Present, Some, comparisons
 from ...protocol.schemas import Attribute, ResourceType
 from .columns import Column, Columns, indexed_prefix, of_entry, of_groups, of_members, of_resource
-from .expressions import ByCodePoint, Position
+from .expressions import Among, ByCodePoint, Position
 from .tables import PREFIX, entries, memberships, resources
 
 TENANT: Column = bindparam("tenant")
@@ -68,8 +68,8 @@ class Conditions:
                 condition = self.present(attribute, columns)
                 return condition if positive else not_(condition)
             case Some(attribute, where):
-                ids = self.having(attribute, where)
-                return resources.c.id.in_(ids) if positive else resources.c.id.not_in(ids)
+                among = Among(resources.c.id, self.having(attribute, where))
+                return among if positive else not_(among)
             case Compare(attribute):
                 column = columns(attribute)
                 condition = self.compare(node, column)
@@ -78,10 +78,10 @@ class Conditions:
     def present(self, attribute: Attribute, columns: Columns) -> Column:
         """``pr``, two-valued: the column is there and not empty text."""
         if attribute.name in ("schemas", "members", "groups"):
-            return resources.c.id.in_(self.having(attribute, Constant(True)))
+            return Among(resources.c.id, self.having(attribute, Constant(True)))
         if attribute.multi_valued and attribute.complex:  # an entry may hold nothing but empty text
             anything = Either(tuple(Present(sub) for sub in attribute.subs.values()))
-            return resources.c.id.in_(self.having(attribute, anything))
+            return Among(resources.c.id, self.having(attribute, anything))
         if attribute.complex:
             return or_(*(self.present(sub, columns) for sub in attribute.subs.values()))
         column = columns(attribute)

@@ -23,9 +23,16 @@ _FROM = """
       ON x.tenant = r.tenant AND x.resource = r.id AND x.connection = :connection
     WHERE r.tenant = :tenant AND r.id = :id AND r.kind = :kind"""
 _GET = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NULL")
-_LOCK = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NULL {{lock r}}")
-_LOCK_ALONE = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NULL {{lock r alone}}")
-_LOCK_DELETED = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NOT NULL {{lock r alone}}")
+# A row that was waited for is read as it is now, but what is joined to it as it was before: so the externalId is read
+# after the lock.
+_LOCKED = """r.kind, r.id, r.version, r.created, r.modified, r.body
+    FROM resources r WHERE r.tenant = :tenant AND r.id = :id AND r.kind = :kind"""
+_LOCK = Statement(f"SELECT {_LOCKED} AND r.deleted IS NULL {{lock r}}")
+_LOCK_ALONE = Statement(f"SELECT {_LOCKED} AND r.deleted IS NULL {{lock r alone}}")
+_LOCK_DELETED = Statement(f"SELECT {_LOCKED} AND r.deleted IS NOT NULL {{lock r alone}}")
+_EXTERNAL = Statement("""
+    SELECT x.value FROM external_ids x
+    WHERE x.tenant = :tenant AND x.resource = :resource AND x.connection = :connection""")
 _INSERT = Statement("""
     INSERT INTO resources (tenant, id, kind, version, created, modified, name, display, active, keys, body)
     VALUES (:tenant, :id, :kind, 1, :now, :now, :name, :display, :active, :keys, :body)""")
@@ -38,6 +45,9 @@ _DELETE = Statement("""
     UPDATE resources SET version = version + 1, modified = :now, deleted = :now WHERE tenant = :tenant AND id = :id""")
 _RESTORE = Statement("""
     UPDATE resources SET version = :version, modified = :now, deleted = NULL WHERE tenant = :tenant AND id = :id""")
+_COUNT = Statement("""
+    INSERT INTO totals (tenant, kind, living) VALUES (:tenant, :kind, :by)
+    ON CONFLICT (tenant, kind) DO UPDATE SET living = totals.living + :by""")
 _DROP_ENTRIES = Statement("DELETE FROM entries WHERE tenant = :tenant AND resource = :resource")
 _ADD_ENTRY = Statement("""
     INSERT INTO entries (tenant, resource, attribute, position, value, prefix, keys)
@@ -62,12 +72,19 @@ def get(tx: Tx, kind: str, resource_id: str) -> Stored:
 
 def lock(tx: Tx, kind: str, resource_id: str) -> Stored:
     """One resource, kept from other writers until the transaction ends. Raises NotFound."""
-    return _fetch(tx, _LOCK, kind, resource_id)
+    return _locked(tx, _LOCK, kind, resource_id)
 
 
 def lock_alone(tx: Tx, kind: str, resource_id: str, *, deleted: bool = False) -> Stored:
     """The same for one that comes or goes: whoever makes it a member waits too, so that no group is missed."""
-    return _fetch(tx, _LOCK_DELETED if deleted else _LOCK_ALONE, kind, resource_id)
+    return _locked(tx, _LOCK_DELETED if deleted else _LOCK_ALONE, kind, resource_id)
+
+
+def _locked(tx: Tx, statement: Statement, kind: str, resource_id: str) -> Stored:
+    held = _fetch(tx, statement, kind, resource_id)
+    row = tx.one(_EXTERNAL, resource=resource_id, connection=tx.actor.connection)
+    held.external_id = row[0] if row else None
+    return held
 
 
 def _fetch(tx: Tx, statement: Statement, kind: str, resource_id: str) -> Stored:
@@ -140,6 +157,11 @@ def restore(tx: Tx, held: Stored) -> Stored:
     except tx.database.integrity_error as error:
         raise _taken(held.kind) from error
     return Stored(held.kind, held.id, version, held.created, tx.now, held.body, held.external_id)
+
+
+def count(tx: Tx, kind: str, by: int) -> None:
+    """Note that so many more live, or fewer. The last lock that a verb takes: all who create or delete meet here."""
+    tx.do(_COUNT, kind=kind, by=by)
 
 
 def _columns(made: Index) -> dict[str, Any]:

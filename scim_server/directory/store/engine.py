@@ -151,10 +151,10 @@ class Database:
     a thread that ended. ``observers`` are called with the text of every statement: tests count with it.
     """
 
-    def __init__(self, url: str, *, sqlite_synchronous: str = "FULL") -> None:
+    def __init__(self, url: str, *, sqlite_synchronous: str = "FULL", statement_seconds: int = 30) -> None:
         self.url = normal_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _engine(self.url, sqlite_synchronous)
+        self.engine = _engine(self.url, sqlite_synchronous, statement_seconds)
         self.dialect = _dialect("sqlite" if self.is_sqlite else "postgresql")
         self.observers: list[Callable[[str], None]] = []
         self._idle: list[Link] = []
@@ -176,6 +176,20 @@ class Database:
             link = self.take()
             return link.run(statement, parameters)
         finally:
+            self._give_back(link)
+
+    def run_if_free(self, statement: Statement, parameters: Mapping[str, Any]) -> None:
+        """Run one small change by itself, or leave it when SQLite's only writer is at work."""
+        link = self.take()
+        try:
+            if self.is_sqlite:
+                link.run_sql("PRAGMA busy_timeout=0")
+            link.run(statement, parameters)
+        except Unavailable:
+            pass
+        finally:
+            if self.is_sqlite:
+                link.run_sql(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
             self._give_back(link)
 
     def run_sql(self, sql: str) -> Result:
@@ -278,10 +292,15 @@ def normal_url(url: str) -> URL:
     return parsed
 
 
-def _engine(url: URL, synchronous: str) -> Engine:
+def _engine(url: URL, synchronous: str, statement_seconds: int) -> Engine:
     if url.get_backend_name() != "sqlite":
         try:
-            return create_engine(url, poolclass=NullPool, connect_args={"autocommit": True, "connect_timeout": 5})
+            arguments = {
+                "autocommit": True,
+                "connect_timeout": 5,
+                "options": f"-c statement_timeout={statement_seconds}s",
+            }
+            return create_engine(url, poolclass=NullPool, connect_args=arguments)
         except ModuleNotFoundError:
             raise Unavailable("PostgreSQL needs its driver: pip install 'scim-server[postgres]'") from None
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})

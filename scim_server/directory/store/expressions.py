@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import Boolean, ColumnElement, Select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -33,6 +33,32 @@ def _key_sqlite(element: Key, compiler: SQLCompiler, **kw: Any) -> str:
 def _key_postgresql(element: Key, compiler: SQLCompiler, **kw: Any) -> str:
     path = element.path.replace("%", "%%")
     return f"(({compiler.process(element.clauses, **kw)} ->> '{path}') COLLATE \"C\")"
+
+
+class Among(ColumnElement[bool]):
+    """Whether an id is among those that a SELECT of one column gives.
+
+    SQLite is quick with ``IN``, which it makes once. PostgreSQL looks the id up by ``EXISTS``: its ``IN`` under ``NOT``
+    or ``OR`` goes through the whole list for every row when that is too long to be hashed.
+    """
+
+    inherit_cache = False
+    type = Boolean()
+
+    def __init__(self, resource_id: Column, ids: Select[Any]) -> None:
+        (given,) = ids.selected_columns
+        self.as_in = resource_id.in_(ids)
+        self.as_exists = ids.where(given == resource_id).correlate(resource_id.table).exists()
+
+
+@compiles(Among, "sqlite")
+def _among_sqlite(element: Among, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"({compiler.process(element.as_in, **kw)})"
+
+
+@compiles(Among, "postgresql")
+def _among_postgresql(element: Among, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"({compiler.process(element.as_exists, **kw)})"
 
 
 class ByCodePoint(FunctionElement[str]):

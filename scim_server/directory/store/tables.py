@@ -122,6 +122,16 @@ Index(
     postgresql_where=resources.c.deleted.is_(None),
 )
 
+totals = Table(
+    "totals",  # how many resources live, so that an unfiltered list need not count them
+    metadata,
+    Column("tenant", String(36), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("living", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "kind"),
+    ForeignKeyConstraint(["tenant"], ["tenants.id"]),
+)
+
 external_ids = Table(
     "external_ids",
     metadata,

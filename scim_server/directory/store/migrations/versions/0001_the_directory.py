@@ -120,6 +120,14 @@ def upgrade() -> None:
     op.create_index("ix_entries_prefix", "entries", ["tenant", "attribute", "prefix"], unique=False)
 
     op.create_table(
+        "totals",
+        sa.Column("tenant", sa.String(length=36), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("living", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant"], ["tenants.id"], name="fk_totals_tenant_tenants"),
+        sa.PrimaryKeyConstraint("tenant", "kind", name="pk_totals"),
+    )
+    op.create_table(
         "external_ids",
         sa.Column("tenant", sa.String(length=36), nullable=False),
         sa.Column("resource", sa.String(length=36), nullable=False),
@@ -203,6 +211,7 @@ def downgrade() -> None:
         "memberships",
         "entries",
         "external_ids",
+        "totals",
         "resources",
         "tokens",
         "connections",
