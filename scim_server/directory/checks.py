@@ -13,7 +13,7 @@ from .errors import DirectoryError
 from .store import migrate
 from .store.engine import Database, Statement
 
-_VERSION = Statement("SHOW server_version_num")
+_VERSION = Statement("SELECT current_setting('server_version_num')")
 _EXPIRING = Statement("""
     SELECT t.name, t.expires FROM tokens t
     WHERE t.revoked IS NULL AND t.replaced_by IS NULL AND t.expires > :lately AND t.expires < :soon""")

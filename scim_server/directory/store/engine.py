@@ -37,11 +37,12 @@ class Statement:
     of ``c``, or after ANALYZE it would scan the next one into a Bloom filter.
     """
 
-    __slots__ = ("_source", "_written", "only_reads")
+    __slots__ = ("_source", "_written", "gives_rows", "only_reads")
 
     def __init__(self, source: ClauseElement | str) -> None:
         self._source = source
         self.only_reads = not isinstance(source, str) or source.lstrip()[:6] in ("SELECT", "WITH R")
+        self.gives_rows = self.only_reads or "RETURNING" in str(source)
         self._written: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def written(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
@@ -116,14 +117,19 @@ class Link:
     def run(self, statement: Statement, parameters: Mapping[str, Any]) -> Result:
         """Run a statement. Raises Unavailable when the database is gone, or busy for longer than we wait."""
         sql, fixed = statement.written(self._database.dialect)
-        return self.run_sql(sql, {**fixed, **parameters} if fixed else parameters)
+        return self.run_sql(sql, {**fixed, **parameters} if fixed else parameters, gives_rows=statement.gives_rows)
 
-    def run_sql(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
+    def run_sql(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, *, gives_rows: bool | None = None
+    ) -> Result:
+        """Run SQL text; whether it gives rows is asked of the driver, which takes its time, unless it is told."""
         for observer in self._database.observers:
             observer(sql)
         try:
             cursor = self.driver.execute(sql, parameters or {})
-            return Result(cursor.fetchall() if cursor.description else [], cursor.rowcount)
+            if gives_rows is None:
+                gives_rows = cursor.description is not None
+            return Result(cursor.fetchall() if gives_rows else [], cursor.rowcount)
         except self._database.operational_error as error:
             raise _unavailable(error) from error
 
