@@ -19,10 +19,10 @@ from ..protocol.render import Stored
 from ..protocol.schemas import GROUP
 from ..protocol.senders import Deviation, Sender
 from . import audit, events
-from .errors import AlreadyTaken, VersionMismatch
+from .errors import AlreadyTaken
 from .store import documents, members, search
+from .store.documents import IfMatch
 from .store.transaction import Tx
-from .users import IfMatch
 
 KIND = GROUP
 
@@ -59,7 +59,7 @@ def create(tx: Tx, document: Document, sender: Sender) -> Stored:
 
 def replace(tx: Tx, group_id: str, document: Document, sender: Sender, if_match: IfMatch | None = None) -> Stored:
     """Replace a group: members not listed leave. Raises NotFound, VersionMismatch, AlreadyTaken, InvalidValue."""
-    held = _lock(tx, group_id, if_match)
+    held = documents.lock(tx, "Group", group_id, if_match)
     change = MemberChange(clear=True, add=_listed(document, sender))
     return _save(tx, held, _without_members(document), [change], sender)
 
@@ -68,14 +68,14 @@ def patch(
     tx: Tx, group_id: str, operations: Sequence[Operation], sender: Sender, if_match: IfMatch | None = None
 ) -> Stored:
     """Apply PATCH operations, all or none. Raises NotFound, VersionMismatch, AlreadyTaken, ScimError."""
-    held = _lock(tx, group_id, if_match)
+    held = documents.lock(tx, "Group", group_id, if_match)
     patched = patching.apply(GROUP, held.document, operations, sender)
     return _save(tx, held, patched.document, patched.members, sender)
 
 
 def delete(tx: Tx, group_id: str, if_match: IfMatch | None = None) -> None:
     """Delete a group: absent from then on, its name free, restorable inside. Raises NotFound."""
-    held = _expected(documents.lock_alone(tx, "Group", group_id), if_match)
+    held = documents.lock_alone(tx, "Group", group_id, if_match)
     members.touch_groups_of(tx, group_id)
     documents.delete(tx, held)
     documents.count(tx, "Group", -1)
@@ -111,16 +111,6 @@ def with_related(tx: Tx, groups: Sequence[Stored]) -> Sequence[Stored]:
         for group in groups:
             group.related = found[group.id]
     return groups
-
-
-def _lock(tx: Tx, group_id: str, if_match: IfMatch | None) -> Stored:
-    return _expected(documents.lock(tx, "Group", group_id), if_match)
-
-
-def _expected(held: Stored, if_match: IfMatch | None) -> Stored:
-    if if_match is not None and not if_match(held.version):
-        raise VersionMismatch("The group has changed since the version in If-Match.")
-    return held
 
 
 def _listed(document: Document, sender: Sender) -> Members:

@@ -6,7 +6,7 @@ its audit record and its events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ..protocol import patch as patching
 from ..protocol.documents import Document
@@ -15,13 +15,12 @@ from ..protocol.render import Stored
 from ..protocol.schemas import USER
 from ..protocol.senders import Sender
 from . import audit, events
-from .errors import AlreadyTaken, VersionMismatch
+from .errors import AlreadyTaken
 from .store import documents, members
+from .store.documents import IfMatch
 from .store.transaction import Tx
 
 KIND = USER
-IfMatch = Callable[[int], bool]
-"""Whether a version is one that the writer accepts (``If-Match``)."""
 
 
 def create(tx: Tx, document: Document) -> Stored:
@@ -42,7 +41,7 @@ def replace(tx: Tx, user_id: str, document: Document, if_match: IfMatch | None =
     Leaving ``active`` out is no deactivation, and no reactivation. Raises NotFound, VersionMismatch,
     AlreadyTaken.
     """
-    held = _lock(tx, user_id, if_match)
+    held = documents.lock(tx, "User", user_id, if_match)
     if "active" not in document and "active" in held.document:
         document = {**document, "active": held.document["active"]}
     return _save(tx, held, document)
@@ -55,14 +54,14 @@ def patch(
 
     Raises NotFound, VersionMismatch, AlreadyTaken, ScimError.
     """
-    held = _lock(tx, user_id, if_match)
+    held = documents.lock(tx, "User", user_id, if_match)
     patched = patching.apply(USER, held.document, operations, sender).document
     return _save(tx, held, patched)
 
 
 def delete(tx: Tx, user_id: str, if_match: IfMatch | None = None) -> None:
     """Delete an account: absent from then on, its name free, restorable inside. Raises NotFound."""
-    held = _expected(documents.lock_alone(tx, "User", user_id), if_match)
+    held = documents.lock_alone(tx, "User", user_id, if_match)
     members.touch_groups_of(tx, user_id)
     documents.delete(tx, held)
     documents.count(tx, "User", -1)
@@ -101,16 +100,6 @@ def with_related(tx: Tx, users: Sequence[Stored]) -> Sequence[Stored]:
         for user in users:
             user.related = groups[user.id]
     return users
-
-
-def _lock(tx: Tx, user_id: str, if_match: IfMatch | None) -> Stored:
-    return _expected(documents.lock(tx, "User", user_id), if_match)
-
-
-def _expected(held: Stored, if_match: IfMatch | None) -> Stored:
-    if if_match is not None and not if_match(held.version):
-        raise VersionMismatch("The user has changed since the version in If-Match.")
-    return held
 
 
 def _save(tx: Tx, held: Stored, document: Document) -> Stored:

@@ -42,7 +42,6 @@ class Operation:
     op: str
     target: Target | Extension | None
     value: Any
-    has_value: bool
 
 
 def read(kind: ResourceType, body: Any, sender: Sender) -> list[Operation]:
@@ -78,17 +77,16 @@ def _operation(kind: ResourceType, each: Any, sender: Sender) -> Operation:
     if not isinstance(op, str) or op.lower() not in ("add", "replace", "remove"):
         raise InvalidSyntax(detail='"op" must be "add", "replace" or "remove".')
     op, path, value = op.lower(), fields.get("path"), fields.get("value")
-    has_value = "value" in fields
     if path is not None and not isinstance(path, str):
         raise InvalidPath(detail='"path" must be text.')
     if path is None or not path.strip():
         if op == "remove":
             raise NoTarget(detail='A "remove" needs a "path".')
-        return Operation(op, None, _object(value, sender), has_value)
-    if op != "remove" and not has_value:
+        return Operation(op, None, _object(value, sender))
+    if op != "remove" and "value" not in fields:
         raise InvalidValue(detail=f'An "{op}" needs a "value".')
     target = resolve(kind, path.strip(), sender)
-    return Operation(op, target, _object(value, sender) if target is None else value, has_value)
+    return Operation(op, target, _object(value, sender) if target is None else value)
 
 
 def _object(value: Any, sender: Sender) -> Mapping[str, Any]:

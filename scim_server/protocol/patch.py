@@ -128,7 +128,7 @@ class _Work:
         if target is None:
             unknown(key, self.sender)
         elif not target.leaf.read_only and not target.attribute.read_only and target.attribute.name != "schemas":
-            self.apply(Operation(op, target, value, has_value=True))
+            self.apply(Operation(op, target, value))
 
     def write_extension(self, op: str, extension: Extension, value: Any) -> None:
         """An extension is merged into, or removed whole by its URN."""
@@ -141,7 +141,7 @@ class _Work:
             attribute = extension.attributes.get(key.lower())
             if attribute is not None:
                 if not attribute.read_only:
-                    self.apply(Operation(op, Target(attribute), item, has_value=True))
+                    self.apply(Operation(op, Target(attribute), item))
             else:
                 self.write_key(op, f"{extension.urn}:{key}", item)
 

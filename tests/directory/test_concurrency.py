@@ -205,7 +205,7 @@ def test_killed_under_load_it_keeps_what_it_acknowledged_and_nothing_by_half(dat
             kept = at_once(partial(_push_until_killed, client, group), [f"{lap}-{number}" for number in range(8)])
             killed.join()
             running.process.wait()
-        assert all(kept), "there was no load to speak of"
+        assert sum(map(len, kept)) >= 8, "there was no load to speak of"
         acknowledged += [user for each in kept for user in each]
     house = House(database_url)
     assert set(acknowledged) <= set(members(house.client(), group))

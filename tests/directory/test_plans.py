@@ -43,9 +43,9 @@ def asked(town: Town, path: str, query: Mapping[str, str], patch: pytest.MonkeyP
     seen: list[tuple[str, Any]] = []
     run = Link.run_sql
 
-    def noted(self: Link, sql: str, parameters: Mapping[str, Any] | None = None) -> Result:
+    def noted(self: Link, sql: str, parameters: Mapping[str, Any] | None = None, **how: Any) -> Result:
         seen.append((sql, parameters))
-        return run(self, sql, parameters)
+        return run(self, sql, parameters, **how)
 
     with patch.context() as patched:
         patched.setattr(Link, "run_sql", noted)

@@ -26,9 +26,9 @@ from scim_server.directory import connections, groups, lookup, tenants, users
 from scim_server.directory.actor import Actor, at_command_line
 from scim_server.directory.errors import AlreadyTaken, NotFound, VersionMismatch
 from scim_server.directory.lookup import Search
+from scim_server.directory.store.documents import IfMatch
 from scim_server.directory.store.engine import Database
 from scim_server.directory.store.transaction import Tx, read, write
-from scim_server.directory.users import IfMatch
 from scim_server.limits import Limits
 from scim_server.protocol import documents, render
 from scim_server.protocol.render import Stored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
@@ -11,11 +11,14 @@ from ...protocol import render
 from ...protocol.documents import Document, arranged
 from ...protocol.render import Entry, Index, Stored
 from ...protocol.schemas import RESOURCE_TYPES
-from ..errors import AlreadyTaken, NotFound
+from ..errors import AlreadyTaken, NotFound, VersionMismatch
 from ..ids import is_id, new_id
 from .engine import Row, Statement
 from .tables import PREFIX
 from .transaction import Tx
+
+IfMatch = Callable[[int], bool]
+"""Whether a version is one that the writer accepts (``If-Match``)."""
 
 COLUMNS = "r.kind, r.id, r.version, r.created, r.modified, r.body, x.value"
 _FROM = """
@@ -70,18 +73,22 @@ def get(tx: Tx, kind: str, resource_id: str) -> Stored:
     return _fetch(tx, _GET, kind, resource_id)
 
 
-def lock(tx: Tx, kind: str, resource_id: str) -> Stored:
-    """One resource, kept from other writers until the transaction ends. Raises NotFound."""
-    return _locked(tx, _LOCK, kind, resource_id)
+def lock(tx: Tx, kind: str, resource_id: str, if_match: IfMatch | None = None) -> Stored:
+    """One resource, kept from other writers until the transaction ends. Raises NotFound, VersionMismatch."""
+    return _locked(tx, _LOCK, kind, resource_id, if_match)
 
 
-def lock_alone(tx: Tx, kind: str, resource_id: str, *, deleted: bool = False) -> Stored:
+def lock_alone(
+    tx: Tx, kind: str, resource_id: str, if_match: IfMatch | None = None, *, deleted: bool = False
+) -> Stored:
     """The same for one that comes or goes: whoever makes it a member waits too, so that no group is missed."""
-    return _locked(tx, _LOCK_DELETED if deleted else _LOCK_ALONE, kind, resource_id)
+    return _locked(tx, _LOCK_DELETED if deleted else _LOCK_ALONE, kind, resource_id, if_match)
 
 
-def _locked(tx: Tx, statement: Statement, kind: str, resource_id: str) -> Stored:
+def _locked(tx: Tx, statement: Statement, kind: str, resource_id: str, if_match: IfMatch | None) -> Stored:
     held = _fetch(tx, statement, kind, resource_id)
+    if if_match is not None and not if_match(held.version):
+        raise VersionMismatch(f"The {kind.lower()} has changed since the version in If-Match.")
     row = tx.one(_EXTERNAL, resource=resource_id, connection=tx.actor.connection)
     held.external_id = row[0] if row else None
     return held

@@ -42,7 +42,7 @@ class Statement:
     def __init__(self, source: ClauseElement | str) -> None:
         self._source = source
         self.only_reads = not isinstance(source, str) or source.lstrip()[:6] in ("SELECT", "WITH R")
-        self.gives_rows = self.only_reads or "RETURNING" in str(source)
+        self.gives_rows = _gives_rows(source)
         self._written: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def written(self, dialect: Dialect) -> tuple[str, dict[str, Any]]:
@@ -55,6 +55,13 @@ class Statement:
             fixed = {name: value for name, value in compiled.params.items() if value is not None}
             found = self._written[dialect.name] = (str(compiled), fixed)
         return found
+
+
+def _gives_rows(source: ClauseElement | str) -> bool | None:
+    """Whether a statement gives rows; None where its text does not tell, such as a PRAGMA."""
+    if not isinstance(source, str) or source.split(maxsplit=1)[0] in ("SELECT", "WITH"):
+        return True
+    return "RETURNING" in source if source.split(maxsplit=1)[0] in ("INSERT", "UPDATE", "DELETE") else None
 
 
 _MARKS = {

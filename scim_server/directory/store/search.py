@@ -82,7 +82,7 @@ def member_ids(tx: Tx, group: str, where: Node) -> list[str]:
 
 @lru_cache(maxsize=256)
 def _statement(shape: tuple[tuple[str, Node], ...], sort: Sort | None, *, counting: bool) -> Statement:
-    """The statement for one shape; Compare leaves its value out of equality, so shapes are few."""
+    """The statement for one shape; Compare leaves its value out of equality, so that their number is bounded."""
     sql = Conditions([node for _, node in shape])
     kinds = [
         and_(resources.c.kind == literal_column(f"'{kind}'"), sql.for_kind(RESOURCE_TYPES[kind], node))
