@@ -397,3 +397,17 @@ def test_what_is_changed_at_the_command_line_is_audited(program: Program) -> Non
     told = rows(database, "SELECT door, action FROM audit_records ORDER BY id")
     database.close()
     assert told == [("cli", "connection.created"), ("cli", "token.issued"), ("cli", "token.revoked")]
+
+
+@pytest.mark.parametrize("name", ["", " ", "two\nlines", "x" * 101, "\x1b[2J"])
+def test_a_name_is_one_line_that_can_be_read(program: Program, name: str) -> None:
+    for command in (["tenant", "create", name], ["connection", "add", name], ["token", "issue", "--name", name]):
+        told = program(*command)
+        assert (told.exit_code, "printable" in told.stderr) == (2, True)
+
+
+def test_no_sender_speaks_to_the_terminal(program: Program, scim: Scim) -> None:
+    scim.user("\x1b[2Jada\x07", displayName="a\x1b]0;title\x07")
+    told = program("user", "list").stdout
+    assert "\\x1b[2Jada\\x07" in told
+    assert told.replace("\n", "").isprintable()
