@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -264,3 +265,18 @@ def test_a_writer_who_waited_sees_the_external_id_that_was_written_meanwhile(dat
     assert answers[0].json["externalId"] == "before"
     assert client.get(f"/Users/{ada}").json["externalId"] == "before"
     house.close()
+
+
+def test_uploads_that_stall_do_not_hold_up_the_others(running: Running, client: Remote) -> None:
+    host, port = running.root.removeprefix("http://").split(":")
+    head = (
+        f"POST /scim/v2/Users HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {running.token}\r\nContent-Length: 500\r\n"
+    )
+    stalled = [socket.create_connection((host, int(port))) for _ in range(8)]
+    try:
+        for each in stalled:
+            each.sendall(f"{head}Content-Type: application/scim+json\r\nContent-Length: 500\r\n\r\n{{".encode())
+        assert client.get("/Users").status == 200
+    finally:
+        for each in stalled:
+            each.close()

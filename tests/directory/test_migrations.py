@@ -1,6 +1,9 @@
 """The schema: what the revisions make is what the tables say, on both databases, back and forth."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -179,3 +182,10 @@ def test_sqlite_is_kept_as_we_mean_it(file: str) -> None:
     assert rows(quick, "PRAGMA synchronous") == [(1,)]
     quick.close()
     assert sqlite3.sqlite_version_info >= (3, 40)
+
+
+def test_programs_that_start_at_once_on_a_new_sqlite_file_all_find_it_made(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "SCIM_SERVER_DATA_DIR": str(tmp_path / "var")}
+    command = [sys.executable, "-c", "from scim_server.cli import main; main()", "db", "upgrade"]
+    started = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(4)]
+    assert [each.wait(60) for each in started] == [0, 0, 0, 0]

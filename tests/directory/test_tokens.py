@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -268,3 +269,20 @@ def test_a_token_without_scim_write_reads_and_changes_nothing(house: House) -> N
         assert reader.request(method, path, {}).status == 403
     assert reader.delete(f"/Users/{user}").json["detail"] == "This token does not carry the scope scim:write."
     assert writer.get(f"/Users/{user}").json["meta"]["version"] == 'W/"1"'
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # PostgreSQL's readers never meet a writer
+def test_a_request_does_not_wait_for_a_writer_to_note_the_use_of_its_token(house: House) -> None:
+    scim = house.client()
+    ada = scim.user("ada")["id"]
+    house.database.run_sql("UPDATE tokens SET last_used = NULL")
+    answers: list[int] = []
+    reading = threading.Thread(target=lambda: answers.append(scim.get(f"/Users/{ada}").status))
+    with house.database.transaction():
+        reading.start()
+        reading.join(5)  # half of what a writer would wait
+        assert answers == [200]
+    reading.join()
+    assert house.database.run_sql("SELECT last_used FROM tokens").rows == [(None,)]
+    scim.get(f"/Users/{ada}")
+    assert house.database.run_sql("SELECT last_used FROM tokens").rows != [(None,)]
