@@ -72,7 +72,7 @@ class ScimDoor:
             request.actor = actor
             return _dispatched(Call(request, actor, self.database))
         except Exception as failure:  # noqa: BLE001 - the last place: nothing gets out but an answer
-            response = responses.error(failure, request.id)
+            response = responses.error(failure)
             if response is None:
                 self.observer.failed(request)
                 response = responses.internal_error(request.id)

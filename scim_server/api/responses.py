@@ -72,7 +72,7 @@ def documents(described: Iterable[dict[str, Any]], total: int, start: int) -> Re
     return listing([orjson.dumps(each).decode() for each in described], total, start)
 
 
-def error(failure: Exception, request_id: str) -> Response | None:
+def error(failure: Exception) -> Response | None:
     """The answer for a foreseen failure; None for any other."""
     told = errors.told(failure)
     if told is None:

@@ -24,8 +24,6 @@ from .store import documents, members, search
 from .store.documents import IfMatch
 from .store.transaction import Tx
 
-KIND = GROUP
-
 _MOST_RECORDED = 10_000
 """So many ids stand in one audit record or event at most; above it their number is kept."""
 

@@ -20,8 +20,6 @@ from .store import documents, members
 from .store.documents import IfMatch
 from .store.transaction import Tx
 
-KIND = USER
-
 
 def create(tx: Tx, document: Document) -> Stored:
     """Create an account, active unless it says otherwise. Raises AlreadyTaken."""

@@ -423,6 +423,17 @@ def _holds(op: str, found: Any, wanted: Any) -> bool:
             return bool(found <= wanted)
 
 
+def size(node: Node) -> int:
+    """How many tests a tree holds, comparisons and presences alike."""
+    match node:
+        case Not(inner) | Some(_, inner):
+            return size(inner)
+        case Every(terms) | Either(terms):
+            return sum(size(term) for term in terms)
+        case _:
+            return 1
+
+
 def comparisons(node: Node) -> Iterator[Compare]:
     """All comparisons of a tree, in the order in which they are written."""
     match node:

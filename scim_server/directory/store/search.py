@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import FromClause, Select, and_, bindparam, case, func, literal_column, null, or_, select
 
 from ...protocol.errors import InvalidValue
-from ...protocol.filters import Constant, Node, Some, comparisons
+from ...protocol.filters import Constant, Node, Some, size
 from ...protocol.render import Stored
 from ...protocol.schemas import RESOURCE_TYPES, Attribute, ResourceType
 from .columns import Column, of_entry, of_members, of_resource
@@ -54,8 +54,7 @@ def find(tx: Tx, wheres: Mapping[str, Node], sort: Sort | None, *, start: int, c
     """
     shape = tuple(wheres.items())
     values = {**parameters(wheres), "base": base, "connection": tx.actor.connection}
-    terms = sum(1 for node in wheres.values() for _ in comparisons(node))
-    made = _statement if terms <= _KEPT_TERMS else _statement.__wrapped__
+    made = _statement if _is_short(*wheres.values()) else _statement.__wrapped__
     found: list[Stored] = []
     if count > 0:
         statement = made(shape, sort, counting=False)
@@ -74,7 +73,13 @@ def member_ids(tx: Tx, group: str, where: Node) -> list[str]:
     """The members of a group that a filter between brackets selects."""
     attribute = RESOURCE_TYPES["Group"].attributes["members"]
     values = {**parameters({"Group": Some(attribute, where)}), "base": "", "group": group}
-    return [row[0] for row in tx.all(_member_statement(where), **values)]
+    made = _member_statement if _is_short(where) else _member_statement.__wrapped__
+    return [row[0] for row in tx.all(made(where), **values)]
+
+
+def _is_short(*nodes: Node) -> bool:
+    """Whether the statement for these trees is worth keeping."""
+    return sum(size(node) for node in nodes) <= _KEPT_TERMS
 
 
 # --------------------------------------------------------------------------------------------- statements
