@@ -53,7 +53,7 @@ class ScimDoor:
         if not path.startswith(PREFIX) or path[len(PREFIX) : len(PREFIX) + 1] not in ("", "/"):
             return self.inner(environ, start_response)
         begun = time.perf_counter()
-        request = from_environ(environ, self.base_url, self.limits, secrets.token_hex(8))
+        request = from_environ(environ, self.base_url, self.limits, secrets.token_hex(8), begun)
         response = self.answer(request)
         headers = [("X-Request-Id", request.id), *_ALWAYS, *response.headers]
         if response.status not in (204, 304):

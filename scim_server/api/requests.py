@@ -43,11 +43,14 @@ class Request:
     address: str
     id: str
     limits: Limits
+    begun: float = 0.0  # time.perf_counter() when it came in
     deviations: list[str] = field(default_factory=list)
     actor: Actor | None = None  # set when the token has been verified
 
 
-def from_environ(environ: Mapping[str, Any], base_url: str, limits: Limits, request_id: str) -> Request:
+def from_environ(
+    environ: Mapping[str, Any], base_url: str, limits: Limits, request_id: str, begun: float = 0.0
+) -> Request:
     """Build the request value from a WSGI environment (PEP 3333)."""
     path = environ.get("PATH_INFO", "")[len(PREFIX) :].encode("latin-1", "replace").decode("utf-8", "replace")
     root = base_url or f"{environ['wsgi.url_scheme']}://{_host(environ)}"
@@ -62,6 +65,7 @@ def from_environ(environ: Mapping[str, Any], base_url: str, limits: Limits, requ
         address=environ.get("REMOTE_ADDR", ""),
         id=request_id,
         limits=limits,
+        begun=begun,
     )
 
 

@@ -41,7 +41,13 @@ class Call:
 
     def write(self, sender: Sender | None = None) -> Any:
         deviations = sender.deviations if sender else ()
-        return write(self.database, self.actor, request_id=self.request.id, deviations=deviations)
+        return write(
+            self.database,
+            self.actor,
+            request_id=self.request.id,
+            deviations=deviations,
+            begun=self.request.begun,
+        )
 
 
 Handler = Callable[..., Response]

@@ -16,13 +16,17 @@ _INSERT = Statement("""
     INSERT INTO connections (tenant, id, name, strict, group_patch_status, created)
     VALUES (:tenant, :id, :name, :strict, :group_patch_status, :created) ON CONFLICT DO NOTHING""")
 _FROM_TENANT = (
-    "SELECT c.id, c.name, c.strict, c.group_patch_status, c.created FROM connections c WHERE c.tenant = :tenant"
+    "SELECT c.id, c.name, c.strict, c.group_patch_status, c.created FROM connections c"
+    " WHERE c.tenant = :tenant AND c.removed IS NULL"
 )
 _ALL = Statement(_FROM_TENANT + " ORDER BY c.name")
 _BY_NAME = Statement(_FROM_TENANT + " AND c.name = :name {lock c}")
 _UPDATE = Statement("""
     UPDATE connections SET strict = :strict, group_patch_status = :group_patch_status
     WHERE tenant = :tenant AND id = :id""")
+_REMOVE = Statement("UPDATE connections SET removed = :now WHERE tenant = :tenant AND id = :id")
+_REVOKE_TOKENS = Statement("""
+    UPDATE tokens SET revoked = :now WHERE tenant = :tenant AND connection = :id AND revoked IS NULL RETURNING id""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,17 @@ def change(tx: Tx, name: str, *, strict: bool | None = None, group_patch_status:
         tx.do(_UPDATE, **_row(changed))
         audit.record(tx, "connection.updated", "Connection", held.id, before=_told(held), after=_told(changed))
     return changed
+
+
+def remove(tx: Tx, connection: Connection) -> int:
+    """Remove a connection: its tokens end, its people stay (release). Returns how many tokens ended.
+
+    Its login half, if it has one, is removed by ``sso_connections.remove`` before.
+    """
+    ended = len(tx.all(_REVOKE_TOKENS, id=connection.id, now=tx.now))
+    tx.do(_REMOVE, id=connection.id, now=tx.now)
+    audit.record(tx, "connection.removed", "Connection", connection.id, before=_told(connection))
+    return ended
 
 
 def _connection(row: tuple[str, str, bool, int, str] | tuple[object, ...]) -> Connection:

@@ -18,7 +18,7 @@ from ..protocol.patch import MemberChange, Members
 from ..protocol.render import Stored
 from ..protocol.schemas import GROUP
 from ..protocol.senders import Deviation, Sender
-from . import audit, events
+from . import audit, events, guards
 from .errors import AlreadyTaken
 from .store import documents, members, search
 from .store.documents import IfMatch
@@ -75,7 +75,10 @@ def delete(tx: Tx, group_id: str, if_match: IfMatch | None = None) -> None:
     """Delete a group: absent from then on, its name free, restorable inside. Raises NotFound."""
     held = documents.lock_alone(tx, "Group", group_id, if_match)
     members.touch_groups_of(tx, group_id)
+    gave_access = guards.gives_access(tx, group_id)
     documents.delete(tx, held)
+    if gave_access:
+        guards.end_outsiders(tx, [group_id])
     documents.count(tx, "Group", -1)
     audit.record(tx, "group.deleted", "Group", group_id, before=held.document)
     events.append(tx, {"group.deleted": {"before": held.document}}, group_id)
@@ -122,6 +125,8 @@ def _without_members(document: Document) -> Document:
 
 def _save(tx: Tx, held: Stored, document: Document, changes: Sequence[MemberChange], sender: Sender) -> Stored:
     changed = _change_members(tx, held.id, changes, sender)
+    if changed.removed and guards.gives_access(tx, held.id):
+        guards.end_outsiders(tx, changed.removed)
     saved = documents.save(tx, held, document)
     if saved is held and not changed:
         return held

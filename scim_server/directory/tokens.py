@@ -1,24 +1,16 @@
 """Bearer tokens for machines: mint, verify, rotate, revoke. Only a hash is kept; the token is shown once.
 
-A token reads ``scs_scim_<id>_<secret><checksum>``: a prefix that secret scanners can look for, an id to find
-the row by, 43 characters of secret (256 bits), and a CRC-32 so that a mistyped or invented token costs no
-look-up. It names tenant and connection; nothing else in a request does.
+A token names tenant and connection; nothing else in a request does.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import re
-import secrets
-import string
-import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from ..protocol.filters import instant
-from . import audit
+from . import audit, minting
 from .actor import Actor
 from .connections import Connection
 from .errors import NotFound, Refused
@@ -30,9 +22,7 @@ SCOPES = (READ, WRITE)
 DEFAULT_DAYS = 365
 LONGEST_OVERLAP = timedelta(days=30)
 
-_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_SHAPE = re.compile(r"scs_scim_([0-9A-Za-z]{16})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})")
-_NO_HASH = hashlib.sha256(b"").hexdigest()
+_KIND = "scim"
 _TO_THE_MINUTE = len("2026-01-31T09:30")
 
 _INSERT = Statement("""
@@ -42,7 +32,8 @@ _INSERT = Statement("""
 _VERIFY = Statement("""
     SELECT t.secret_hash, t.expires, t.revoked, t.last_used, t.tenant, t.name, t.scopes, c.id, c.name, c.strict,
       c.group_patch_status
-    FROM tokens t JOIN connections c ON c.tenant = t.tenant AND c.id = t.connection WHERE t.id = :id""")
+    FROM tokens t JOIN connections c ON c.tenant = t.tenant AND c.id = t.connection
+    WHERE t.id = :id AND c.removed IS NULL""")
 _NOTE_USE = Statement("""
     UPDATE tokens SET last_used = :now, last_address = :address, last_agent = :agent
     WHERE tenant = :tenant AND id = :id""")
@@ -79,14 +70,14 @@ def issue(
     tx: Tx, connection: Connection, name: str, *, expires_in: timedelta | None, scopes: tuple[str, ...] = SCOPES
 ) -> tuple[str, Token]:
     """Mint a token; returns its text, which cannot be had again, and what is kept of it."""
-    identifier, text, secret = _mint()
+    identifier, text, secret_hash = minting.mint(_KIND)
     made = Token(identifier, name, connection.name, " ".join(scopes), tx.now, tx.actor.name, _after(tx, expires_in))
     tx.do(
         _INSERT,
         id=identifier,
         connection=connection.id,
         name=name,
-        secret_hash=_hash(secret),
+        secret_hash=secret_hash,
         scopes=made.scopes,
         created=tx.now,
         created_by=made.created_by,
@@ -106,11 +97,12 @@ class Verified(NamedTuple):
 
 def verify(database: Database, text: str) -> Verified | None:
     """Find out who bears a token: one statement, which also demands that it is not revoked or expired."""
-    match = _SHAPE.fullmatch(text)
-    if match is None or _checksum(text[:-6]) != match[3]:
+    named = minting.read(_KIND, text)
+    if named is None:
         return None
-    row = database.run(_VERIFY, {"id": match[1]}).fetchone()
-    if not hmac.compare_digest(_hash(match[2]), row[0] if row else _NO_HASH) or row is None:
+    identifier, given = named
+    row = database.run(_VERIFY, {"id": identifier}).fetchone()
+    if not minting.same(given, row[0] if row else None) or row is None:
         return None
     now = instant(datetime.now(UTC))
     _, expires, revoked, used, tenant, name, scopes, connection, connection_name, strict, status = row
@@ -126,7 +118,7 @@ def verify(database: Database, text: str) -> Verified | None:
         strict=bool(strict),
         group_patch_status=status,
     )
-    return Verified(actor, match[1], used is None or used[:_TO_THE_MINUTE] != now[:_TO_THE_MINUTE])
+    return Verified(actor, identifier, used is None or used[:_TO_THE_MINUTE] != now[:_TO_THE_MINUTE])
 
 
 def note_use(database: Database, verified: Verified, address: str, agent: str) -> None:
@@ -176,25 +168,6 @@ def _one(tx: Tx, token_id: str) -> Token:
     if row is None:
         raise NotFound("There is no token with this id. List them with: scim-server token list")
     return Token(*row)
-
-
-def _mint() -> tuple[str, str, str]:
-    identifier = "".join(secrets.choice(_ALPHABET) for _ in range(16))
-    secret = "".join(secrets.choice(_ALPHABET) for _ in range(43))
-    head = f"scs_scim_{identifier}_{secret}"
-    return identifier, head + _checksum(head), secret
-
-
-def _checksum(text: str) -> str:
-    number, digits = zlib.crc32(text.encode()), ""
-    for _ in range(6):
-        number, digit = divmod(number, 62)
-        digits = _ALPHABET[digit] + digits
-    return digits
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _after(tx: Tx, span: timedelta | None) -> str | None:

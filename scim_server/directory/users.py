@@ -1,7 +1,7 @@
 """The life of a person's account (RFC 7644 §3.3-§3.6). One way to change it, whatever the door.
 
 Every verb takes a transaction first and works in its tenant. A change commits together with its version,
-its audit record and its events.
+its audit record and its events; deactivation and deletion also with the end of all that the account holds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..protocol.operations import Operation
 from ..protocol.render import Stored
 from ..protocol.schemas import USER
 from ..protocol.senders import Sender
-from . import audit, events
+from . import audit, ending, events, guards, links
 from .errors import AlreadyTaken
 from .store import documents, members
 from .store.documents import IfMatch
@@ -60,8 +60,10 @@ def patch(
 def delete(tx: Tx, user_id: str, if_match: IfMatch | None = None) -> None:
     """Delete an account: absent from then on, its name free, restorable inside. Raises NotFound."""
     held = documents.lock_alone(tx, "User", user_id, if_match)
+    guards.keep_an_admin(tx, [user_id])
     members.touch_groups_of(tx, user_id)
     documents.delete(tx, held)
+    ending.end(tx, [user_id], "deleted")
     documents.count(tx, "User", -1)
     audit.record(tx, "user.deleted", "User", user_id, before=held.document)
     events.append(tx, {"user.deleted": {"before": held.document}}, user_id)
@@ -106,6 +108,11 @@ def _save(tx: Tx, held: Stored, document: Document) -> Stored:
         return held
     before, after = held.document, saved.document
     happened = _events(before, after)
+    if "user.deactivated" in happened:
+        guards.keep_an_admin(tx, [saved.id])
+        ending.end(tx, [saved.id], "deactivated")
+    elif any(before.get(name) != after.get(name) for name in ("userName", "emails")):
+        links.revoke_of(tx, saved.id)  # or a link sent to the old address would open the account of the new one
     audit.record(tx, next(iter(happened)), "User", saved.id, before=before, after=after)
     events.append(tx, {name: {"before": before, "after": after} for name in happened}, saved.id)
     return saved

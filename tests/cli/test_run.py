@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from scim_server import __version__
 from scim_server.app import create_app
 from scim_server.config import Settings
-from scim_server.directory import events, tokens
+from scim_server.directory import events, minting
 from scim_server.directory.store.engine import Database
 from tests.directory.remote import CLIENTS, Remote, at_once
 from tests.running import USER, House, Running, Scim, program, serve
@@ -202,7 +202,7 @@ def test_it_is_not_ready_while_the_database_is_gone() -> None:
     assert ready(app) == (503, {"database": False, "schema": False})
     assert app.test_client().get("/metrics").status_code == 503
     assert app.test_client().get("/healthz").status_code == 200
-    answer = Scim(app.wsgi_app, tokens._mint()[1]).get("/Users")
+    answer = Scim(app.wsgi_app, minting.mint("scim").text).get("/Users")
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
 

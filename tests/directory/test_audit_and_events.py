@@ -18,8 +18,9 @@ CANARY = "canary-G7pQ"
 
 
 def contents(database: Database) -> dict[str, list[Any]]:
-    """Every row of every table."""
-    return {name: sorted(map(str, rows(database, f"SELECT * FROM {name}"))) for name in metadata.tables}
+    """Every row of every table, but of tokens, which note the minute of their use."""
+    names = set(metadata.tables) - {"tokens"}
+    return {name: sorted(map(str, rows(database, f"SELECT * FROM {name}"))) for name in names}
 
 
 def test_a_record_tells_who_did_what_through_which_door(house: House) -> None:

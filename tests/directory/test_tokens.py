@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scim_server.directory import tokens
+from scim_server.directory import minting, tokens
 from scim_server.directory.errors import NotFound, Refused, Unavailable
 from scim_server.directory.store.engine import Database
 from scim_server.directory.tokens import Token
@@ -107,7 +107,7 @@ def forged(text: str, *, identifier: str | None = None, secret: str | None = Non
     """A token with a good checksum that nobody issued."""
     _, _, own, rest = text.split("_")
     head = f"scs_scim_{identifier or own}_{secret or rest[:-6]}"
-    return head + tokens._checksum(head)
+    return head + minting._checksum(head)
 
 
 @pytest.mark.parametrize("change", [{"identifier": "0" * 16}, {"secret": "0" * 43}])

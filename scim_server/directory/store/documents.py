@@ -11,7 +11,7 @@ from ...protocol import render
 from ...protocol.documents import Document, arranged
 from ...protocol.render import Entry, Index, Stored
 from ...protocol.schemas import RESOURCE_TYPES
-from ..errors import AlreadyTaken, NotFound, VersionMismatch
+from ..errors import AlreadyTaken, NotFound, Refused, VersionMismatch
 from ..ids import is_id, new_id
 from .engine import Row, Statement
 from .tables import PREFIX
@@ -28,7 +28,7 @@ _FROM = """
 _GET = Statement(f"SELECT {COLUMNS} {_FROM} AND r.deleted IS NULL")
 # A row that was waited for is read as it is now, but what is joined to it as it was before: so the externalId is read
 # after the lock.
-_LOCKED = """r.kind, r.id, r.version, r.created, r.modified, r.body
+_LOCKED = """r.kind, r.id, r.version, r.created, r.modified, r.body, r.guarded
     FROM resources r WHERE r.tenant = :tenant AND r.id = :id AND r.kind = :kind"""
 _LOCK = Statement(f"SELECT {_LOCKED} AND r.deleted IS NULL {{lock r}}")
 _LOCK_ALONE = Statement(f"SELECT {_LOCKED} AND r.deleted IS NULL {{lock r alone}}")
@@ -70,7 +70,7 @@ def stored(row: Row) -> Stored:
 
 def get(tx: Tx, kind: str, resource_id: str) -> Stored:
     """One living resource, ready to be served. Raises NotFound."""
-    return _fetch(tx, _GET, kind, resource_id)
+    return stored(_fetch(tx, _GET, kind, resource_id))
 
 
 def lock(tx: Tx, kind: str, resource_id: str, if_match: IfMatch | None = None) -> Stored:
@@ -86,7 +86,13 @@ def lock_alone(
 
 
 def _locked(tx: Tx, statement: Statement, kind: str, resource_id: str, if_match: IfMatch | None) -> Stored:
-    held = _fetch(tx, statement, kind, resource_id)
+    *columns, guarded = _fetch(tx, statement, kind, resource_id)
+    if guarded and tx.actor.door == "scim":
+        raise Refused(
+            "This is a break-glass account, which no identity provider may change. "
+            "An operator can: scim-server admin break-glass USERNAME --off"
+        )
+    held = Stored(*columns)
     if if_match is not None and not if_match(held.version):
         raise VersionMismatch(f"The {kind.lower()} has changed since the version in If-Match.")
     row = tx.one(_EXTERNAL, resource=resource_id, connection=tx.actor.connection)
@@ -94,13 +100,13 @@ def _locked(tx: Tx, statement: Statement, kind: str, resource_id: str, if_match:
     return held
 
 
-def _fetch(tx: Tx, statement: Statement, kind: str, resource_id: str) -> Stored:
+def _fetch(tx: Tx, statement: Statement, kind: str, resource_id: str) -> Row:
     row = None
     if is_id(resource_id):
         row = tx.one(statement, id=resource_id, kind=kind, connection=tx.actor.connection)
     if row is None:
         raise NotFound(f"There is no {kind} with this id.")
-    return stored(row)
+    return row
 
 
 def insert(tx: Tx, kind: str, document: Document) -> Stored:

@@ -6,7 +6,8 @@ one for another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,10 +21,11 @@ class Tx:
     """A look at, or a change to, one tenant.
 
     ``now`` is one moment for the whole transaction, as UTC text. ``deviations`` are what the request was
-    forgiven; they end up on its audit record.
+    forgiven; they end up on its audit record. ``begun`` is the reading of ``time.perf_counter`` when the request
+    came in.
     """
 
-    __slots__ = ("_link", "_now", "actor", "database", "deviations", "request_id", "tenant")
+    __slots__ = ("_link", "_now", "actor", "after_commit", "begun", "database", "deviations", "request_id", "tenant")
 
     def __init__(
         self,
@@ -33,10 +35,13 @@ class Tx:
         *,
         request_id: str | None = None,
         deviations: Sequence[str] = (),
+        begun: float | None = None,
     ) -> None:
         self.database, self.actor, self.tenant = database, actor, actor.tenant
         self._link: Link | Database = link or database
         self.request_id, self.deviations = request_id, deviations
+        self.begun = time.perf_counter() if begun is None else begun
+        self.after_commit: list[Callable[[], None]] = []
         self._now: str | None = None
 
     @property
@@ -72,8 +77,16 @@ def read(database: Database, actor: Actor) -> Tx:
 
 @contextmanager
 def write(
-    database: Database, actor: Actor, *, request_id: str | None = None, deviations: Sequence[str] = ()
+    database: Database,
+    actor: Actor,
+    *,
+    request_id: str | None = None,
+    deviations: Sequence[str] = (),
+    begun: float | None = None,
 ) -> Iterator[Tx]:
     """Change: everything inside is committed together, or on any exception not at all."""
     with database.transaction() as link:
-        yield Tx(database, actor, link, request_id=request_id, deviations=deviations)
+        tx = Tx(database, actor, link, request_id=request_id, deviations=deviations, begun=begun)
+        yield tx
+    for each in tx.after_commit:
+        each()
