@@ -6,12 +6,18 @@ import hmac
 import os
 
 from flask import Flask, Response, jsonify, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from sso import routes as login
+from sso.door import LoginDoor
+from sso.network import Network
 
 from . import config
 from .api.door import ScimDoor
 from .directory.errors import Unavailable
 from .directory.store import migrate
 from .directory.store.engine import Database
+from .directory.vault import Vault
 from .telemetry import Exposition, Telemetry
 
 _HEADERS = {
@@ -23,23 +29,36 @@ _HEADERS = {
 
 
 def create_app(settings: config.Settings) -> Flask:
-    """The whole server as a Flask application, its database at the schema this program knows.
-
-    SCIM is served in front of Flask's dispatch (design decision 14). ``app.extensions["database"]`` holds the
-    database.
-    """
+    """The whole server as a Flask application, its database at the schema this program knows."""
     app = Flask(__name__, static_folder=None)
+    database = mount(app, settings)
+    _add_operations(app, settings, database)
+    return app
+
+
+def mount(app: Flask, settings: config.Settings) -> Database:
+    """Give an application of somebody else's the SCIM door and the login; its views may use ``login_required``.
+
+    SCIM is served in front of Flask's dispatch (design decision 14). The database is returned, and kept as
+    ``app.extensions["database"]``.
+    """
     database = Database(
         settings.database,
         sqlite_synchronous=settings.sqlite_synchronous,
         statement_seconds=settings.statement_seconds,
     )
     app.extensions["database"] = database
-    _add_operations(app, settings, database)
+    telemetry = Telemetry()
+    network = Network(settings.provider_networks, slots=max(1, settings.threads // 2))
+    vault = Vault(config.server_key(settings))
+    login.install(app, LoginDoor(settings, database, network, vault, telemetry))
     app.wsgi_app = ScimDoor(  # type: ignore[method-assign]
-        app.wsgi_app, database, settings.limits, settings.base_url, Telemetry()
+        app.wsgi_app, database, settings.limits, settings.base_url, telemetry
     )
-    return app
+    if settings.proxy_hops:
+        hops = settings.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, hops, hops, hops, hops, hops)  # type: ignore[method-assign]
+    return database
 
 
 def wsgi() -> Flask:

@@ -7,6 +7,9 @@ it. An unknown ``SCIM_SERVER_*`` name is an error: a mistyped setting must not p
 from __future__ import annotations
 
 import difflib
+import ipaddress
+import os
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,6 +19,7 @@ from urllib.parse import urlsplit
 from .limits import Limits
 
 PREFIX = "SCIM_SERVER_"
+_SHORTEST_KEY = 32
 _DIGITS = 20  # Python itself refuses to read thousands of them
 
 
@@ -61,6 +65,22 @@ def _setting(default: Any, parse: Callable[[str], Any], text: str, *, secret: bo
     return field(default=default, metadata={"parse": parse, "text": text, "secret": secret})
 
 
+def _key(value: str) -> str:
+    if len(value) < _SHORTEST_KEY:
+        raise ConfigError(f"must have at least {_SHORTEST_KEY} characters; make one with: openssl rand -hex 32")
+    return value
+
+
+def _networks(value: str) -> tuple[Any, ...]:
+    found = []
+    for each in value.replace(",", " ").split():
+        try:
+            found.append(ipaddress.ip_network(each))
+        except ValueError:
+            raise ConfigError(f"must list networks such as 10.0.0.0/8; {each[:50]} is none") from None
+    return tuple(found)
+
+
 _LIMITS = Limits()
 
 
@@ -71,7 +91,9 @@ class Settings:
     data_dir: Path = _setting(Path("var"), Path, "Folder for the SQLite database and generated keys")
     database_url: str = _setting("", _text, "SQLAlchemy URL; empty is SQLite in DATA_DIR", secret=True)
     base_url: str = _setting("", _base_url, "URL that clients reach us at; empty is taken from each request")
-    secret_key: str = _setting("", _text, "Key for sessions and stored secrets; used from login on", secret=True)
+    secret_key: str = _setting(
+        "", _key, "Key that seals stored secrets; empty is one made in DATA_DIR at the first start", secret=True
+    )
     smtp_url: str = _setting("", _text, "Mail server; used from invitations on", secret=True)
     host: str = _setting("127.0.0.1", _text, "Address to listen at")
     port: int = _setting(8000, _whole(1, 65535), "Port to listen at")
@@ -100,6 +122,26 @@ class Settings:
     )
     page_default: int = _setting(_LIMITS.page_default, _whole(1, 10_000), "Resources on a page when count is absent")
     page_max: int = _setting(_LIMITS.page_max, _whole(100, 100_000), "Most resources on a page")
+    tenancy_mode: str = _setting(
+        "single", _one_of("single", "multi"), "multi: a person may have an account in several tenants"
+    )
+    sso_link: str = _setting(
+        "verified_email",
+        _one_of("subject_only", "verified_email", "any_email_unsafe"),
+        "What binds a provider's subject to an account at the first login",
+    )
+    password_local_login: str = _setting(
+        "break_glass_only",
+        _one_of("everyone", "break_glass_only", "off"),
+        "Whose passwords work; break_glass_only takes hold once a login connection is enforced",
+    )
+    session_idle_minutes: int = _setting(120, _whole(1, 525_600), "Minutes without use after which a session ends")
+    session_hours: int = _setting(12, _whole(1, 8_760), "Hours after which a session ends in any case")
+    invite_expire_hours: int = _setting(72, _whole(1, 72), "Hours that a one-time link works")
+    provider_networks: tuple[Any, ...] = _setting(
+        (), _networks, "Networks in which an identity provider may live though they are not public, by CIDR"
+    )
+    proxy_hops: int = _setting(0, _whole(0, 10), "Proxies in front whose X-Forwarded headers are believed")
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -161,6 +203,33 @@ def _read(name: str, environment: Mapping[str, str]) -> tuple[Any, str, str]:
             raise ConfigError("is not text in UTF-8") from None
     near = difflib.get_close_matches(name, list(_FIELDS), n=1)
     raise ConfigError(f"is not a setting{f'; did you mean {near[0]}?' if near else ''}")
+
+
+def server_key(settings: Settings) -> str:
+    """The key that seals stored secrets: the setting, or one made in DATA_DIR when it is first asked for.
+
+    Raises ConfigError when the file can be neither read nor made.
+    """
+    if settings.secret_key:
+        return settings.secret_key
+    path = settings.data_dir / "secret.key"
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = path.with_name(f"secret.key.{os.getpid()}")
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32))
+            try:
+                os.link(fresh, path)  # whole or not at all: of several who start at once, one makes it
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return path.read_text("ascii").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"The key file {path} cannot be used: {error.strerror}. See SCIM_SERVER_SECRET_KEY."
+        ) from None
 
 
 def described(settings: Settings) -> list[dict[str, str]]:

@@ -32,6 +32,7 @@ from .api.responses import Response
 from .directory import figures
 from .directory.figures import Figures
 from .directory.ids import is_id
+from .directory.logins import Visit
 from .directory.store.engine import Database
 
 _RESOURCES = {"Users", "Groups", "Schemas", "ResourceTypes", "ServiceProviderConfig", "Me", "Bulk", ".search"}
@@ -60,6 +61,7 @@ _LAST = Gauge(
     registry=_REGISTRY,
 )
 _REFUSED = Counter("scim_server_scim_auth_failures", "Requests without a good token", ("reason",), registry=_REGISTRY)
+_LOGINS = Counter("scim_server_logins", "Logins", ("method", "outcome", "reason"), registry=_REGISTRY)
 _BUILD = Gauge(
     "scim_server_build_info",
     "Always 1; the label tells the version",
@@ -109,6 +111,22 @@ class Telemetry:
     def failed(self, request: Request) -> None:
         """Log what nobody foresaw, with its traceback; called inside an ``except``."""
         log("error", {"event": "scim.failure", "request_id": request.id, "traceback": traceback.format_exc()})
+
+    def login(self, visit: Visit, outcome: str, step: str, reason: str) -> None:
+        """Count and log one login; neither name nor address stands in the line, its reference leads to both."""
+        self._child(_LOGINS, visit.method, outcome, reason).inc()
+        line = {
+            "event": "login",
+            "request_id": visit.reference,
+            "connection": visit.sso_connection or "",
+            "method": visit.method,
+            "outcome": outcome,
+        }
+        log("info", line | ({"step": step, "reason": reason} if reason else {}))
+
+    def page_failed(self, request_id: str) -> None:
+        """Log what nobody foresaw at a page; called inside an ``except``."""
+        log("error", {"event": "page.failure", "request_id": request_id, "traceback": traceback.format_exc()})
 
     def _child(self, metric: Any, *labels: str) -> Any:
         """A metric with its labels bound, which costs a seventh of binding them each time."""

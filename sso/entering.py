@@ -1,0 +1,148 @@
+"""The last step of every login, whatever it began with: the account that may be entered, a session, the way on."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from flask import Response
+
+from scim_server.directory import attempts, linking, logins, minting, sessions
+from scim_server.directory.errors import NotFound
+from scim_server.directory.identities import Proof
+from scim_server.directory.linking import Found, NoAccount
+from scim_server.directory.sessions import Origin
+from scim_server.directory.sso_connections import SsoConnection, same_client
+from scim_server.directory.standing import NotLetIn, Standing
+from scim_server.directory.store.transaction import Tx
+from scim_server.protocol.filters import instant
+
+from . import cookies, pages
+from .door import LoginDoor, current_session, the_door, visit
+from .errors import LoginRefused, Sentence
+from .providers.base import Redeemed
+
+
+class _Undo(Exception):
+    """Undoes a transaction that was only to show what would happen."""
+
+
+def through_provider(sso: SsoConnection, redeemed: Redeemed, target: str) -> Response:
+    """Let in whom a provider proved: at once, after the account's password, or after a choice. Raises LoginRefused."""
+    door = the_door()
+    choices = _choices(door, sso, redeemed.proof) if door.multi else [sso]
+    if len(choices) > 1:
+        data: dict[str, object] = {
+            "target": target,
+            "redeemed": asdict(redeemed),
+            "among": [each.id for each in choices],
+        }
+        return _go_on(door, sso, attempts.CHOOSE, data, "/select-account")
+    return into(choices[0] if choices else sso, redeemed, target)
+
+
+def into(sso: SsoConnection, redeemed: Redeemed, target: str) -> Response:
+    """Enter the account that one connection leads to. Raises LoginRefused."""
+    door, proof = the_door(), redeemed.proof
+    try:
+        with door.write(sso.tenant) as tx:
+            found = _find(door, tx, sso, proof)
+            if not found.needs_password:
+                return _opened(tx, found.person, sso, redeemed, target)
+            data = {"target": target, "redeemed": asdict(redeemed), "name": found.person.user.document["userName"]}
+    except NoAccount as error:
+        raise _refused(error, proof) from None
+    return _go_on(door, sso, attempts.CONFIRM, data, "/login/confirm", user_id=found.person.user.id)
+
+
+def confirmed(sso: SsoConnection, redeemed: Redeemed, user_id: str, target: str) -> Response:
+    """Bind and enter an account whose password was just given. Raises LoginRefused."""
+    try:
+        with the_door().write(sso.tenant) as tx:
+            person = linking.confirm(tx, sso, redeemed.proof, user_id)
+            return _opened(tx, person, sso, redeemed, target)
+    except NoAccount as error:
+        raise _refused(error, redeemed.proof) from None
+
+
+def session_response(tx: Tx, person: Standing, origin: Origin, target: str, sso: SsoConnection | None) -> Response:
+    """Open a session and go on; the session that this browser had before ends. Raises LoginRefused."""
+    door = the_door()
+    try:
+        secret = sessions.open_for(tx, person, origin, door.lifetimes)
+    except NotLetIn as error:
+        raise LoginRefused("account", error.reason, Sentence.NO_ACCESS, user_id=person.user.id) from None
+    name = str(person.user.document["userName"])
+    logins.record(tx, visit(origin.method, sso), logins.SUCCEEDED, user_id=person.user.id, name=name)
+    old = current_session()
+    if old is not None:
+        tx.after_commit.append(lambda: _end(door, old))
+    tx.after_commit.append(lambda: door.observer.login(visit(origin.method, sso), logins.SUCCEEDED, "", ""))
+    response = pages.go(target)
+    cookies.give(response, cookies.SESSION, secret)
+    cookies.give(response, cookies.BROWSER, minting.opaque())
+    if sso is not None:
+        cookies.give(response, cookies.LAST, sso.id, lasting=True)
+    return response
+
+
+def _opened(tx: Tx, person: Standing, sso: SsoConnection, redeemed: Redeemed, target: str) -> Response:
+    seen = visit(sso.kind, sso)
+    at = redeemed.auth_time
+    origin = Origin(
+        method="sso",
+        address=seen.address,
+        agent=seen.agent,
+        sso_connection=sso.id,
+        subject=redeemed.proof.subject,
+        idp_sid=redeemed.idp_sid,
+        id_token=redeemed.id_token,
+        auth_time=None if at is None else instant(datetime.fromtimestamp(at, UTC)),
+    )
+    return session_response(tx, person, origin, target, sso)
+
+
+def _find(door: LoginDoor, tx: Tx, sso: SsoConnection, proof: Proof) -> Found:
+    works = door.passwords_work(tx, guarded=False)
+    return linking.find(tx, sso, proof, policy=door.settings.sso_link, passwords_work=works)
+
+
+def _choices(door: LoginDoor, sso: SsoConnection, proof: Proof) -> list[SsoConnection]:
+    """The connections, in whatever tenant, through which this proof opens an account; nothing is bound yet."""
+    found = []
+    for each in same_client(door.database, sso):
+        with suppress(NoAccount, _Undo), door.write(each.tenant) as tx:
+            _find(door, tx, each, proof)
+            found.append(each)
+            raise _Undo
+    return found
+
+
+def _go_on(
+    door: LoginDoor,
+    sso: SsoConnection,
+    stage: str,
+    data: dict[str, object],
+    path: str,
+    *,
+    user_id: str | None = None,
+) -> Response:
+    """Keep what was proved for the next page, bound to this browser."""
+    browser = cookies.browser()
+    with door.write(sso.tenant) as tx:
+        state = attempts.start(tx, browser, stage, data, sso_connection=sso.id, user_id=user_id)
+    response = pages.go(f"{path}?state={state}")
+    cookies.give(response, cookies.BROWSER, browser)
+    return response
+
+
+def _refused(error: NoAccount, proof: Proof) -> LoginRefused:
+    return LoginRefused(
+        "account", error.reason, Sentence.NO_ACCESS, user_id=error.user_id, subject=proof.subject, name=proof.email
+    )
+
+
+def _end(door: LoginDoor, old: sessions.Session) -> None:
+    with suppress(NotFound), door.write(old.tenant, old.actor) as tx:
+        sessions.end(tx, old.user.id, old.id, "replaced by a new login")

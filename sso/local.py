@@ -1,0 +1,197 @@
+"""Passwords and one-time links, for those who have them: local accounts and break-glass.
+
+An unknown name costs the same work and gets the same answer as a wrong password, and both are counted alike.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from flask import Response, request
+
+from scim_server.directory import accounts, attempts, audit, links, local_login, logins, passwords, tenants, throttle
+from scim_server.directory.errors import NotFound
+from scim_server.directory.links import Link
+from scim_server.directory.local_login import Candidate
+from scim_server.directory.logins import Visit
+from scim_server.directory.passwords import WeakPassword
+from scim_server.directory.sessions import Origin
+from scim_server.directory.standing import NotLetIn, hold
+from scim_server.directory.throttle import Scale
+
+from . import cookies, entering, login, pages, targets
+from .door import LoginDoor, the_door, visit
+from .errors import LoginRefused, Sentence
+
+_WRONG = "Username and password do not match. Passwords are for accounts that were given one."
+_MOST_TENANTS = 10  # in which one name is tried
+
+
+class _Where(NamedTuple):
+    """A candidate and its tenant."""
+
+    tenant: str
+    candidate: Candidate
+
+
+def log_in() -> Response:
+    """POST /login: username and password."""
+    door, target = the_door(), targets.local(request.form.get("redirect"))
+    username, password = request.form.get("username", "").strip()[:512], request.form.get("password", "")
+    seen = visit("password")
+    found = _candidates(door, username)
+    scales = _scales(door, found, username, seen)
+    waiting = throttle.blocked_until(door.database, scales)
+    if waiting is not None:
+        _note(door, found, seen, username, "throttled")
+        return login.shown(target, status=429, username=username, problem=_wait(waiting))
+    for where in _matching(found, password):
+        if _enters(door, where):
+            throttle.succeeded(door.database, scales)
+            return _entered(door, where, password, target)
+        _note(door, [where], seen, username, "password_not_allowed")
+    throttle.failed(door.database, scales)
+    _note(door, found, seen, username, "wrong_password")
+    return login.shown(target, status=401, username=username, problem=_WRONG)
+
+
+def confirmation() -> Response:
+    """GET /login/confirm: an account that has a password is linked to a provider only with it (rule R6)."""
+    state = request.args.get("state", "")
+    attempt = attempts.look(the_door().database, state)
+    if attempt is None or not _is_confirmation(attempt):
+        raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
+    return _confirm_page(attempt, state)
+
+
+def confirm() -> Response:
+    """POST /login/confirm."""
+    door, state = the_door(), request.form.get("state", "")
+    attempt = attempts.look(door.database, state)
+    if attempt is None or not _is_confirmation(attempt) or attempt.user_id is None or attempt.sso_connection is None:
+        raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
+    candidate = local_login.of(door.read(attempt.tenant), attempt.user_id)
+    if candidate is None:
+        raise LoginRefused("account", "unknown", Sentence.NO_ACCESS)
+    seen, where = visit("password"), _Where(attempt.tenant, candidate)
+    scales = _scales(door, [where], attempt.data["name"], seen)
+    waiting = throttle.blocked_until(door.database, scales)
+    if waiting is not None:
+        return _confirm_page(attempt, state, status=429, problem=_wait(waiting))
+    if not list(_matching([where], request.form.get("password", ""))):
+        throttle.failed(door.database, scales)
+        _note(door, [where], seen, attempt.data["name"], "wrong_password")
+        return _confirm_page(attempt, state, status=401, problem="This is not the password of the account.")
+    throttle.succeeded(door.database, scales)
+    if attempts.take(door.database, state) is None:
+        raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
+    sso = door.connection(attempt.sso_connection)
+    return entering.confirmed(sso, login.redeemed_of(attempt.data), attempt.user_id, attempt.data["target"])
+
+
+def password_page(token: str) -> Response:
+    """GET /password/<token>: choose a password by a one-time link. Looking uses nothing up."""
+    return _password_page(_link(token), token)
+
+
+def set_password(token: str) -> Response:
+    """POST /password/<token>: the password is set, everything else of the account ends, a session begins."""
+    door, link = the_door(), _link(token)
+    password, document = request.form.get("password", ""), link.user.document
+    try:
+        passwords.check(password, about=[document["userName"], document.get("displayName") or ""])
+    except WeakPassword as error:
+        return _password_page(link, token, status=400, problem=str(error))
+    password_hash, seen = passwords.hashed(password), visit("link")
+    try:
+        with door.write(link.tenant) as tx:
+            person = hold(tx, link.user.id)
+            links.use(tx, link)
+            accounts.set_password(tx, link.user.id, password_hash)
+            person = hold(tx, link.user.id)
+            if not door.passwords_work(tx, guarded=person.guarded):
+                return pages.page("password_set.html")
+            origin = Origin("link", seen.address, seen.agent)
+            return entering.session_response(tx, person, origin, targets.HOME, None)
+    except (NotFound, NotLetIn):
+        raise LoginRefused("link", "used", Sentence.LINK_USED) from None
+
+
+def _link(token: str) -> Link:
+    found = links.find(the_door().database, token)
+    if found is None:
+        raise LoginRefused("link", "unknown", Sentence.LINK_USED)
+    return found
+
+
+def _password_page(link: Link, token: str, *, status: int = 200, problem: str = "") -> Response:
+    name = link.user.document["userName"]
+    return pages.page("password.html", status, username=name, token=token, problem=problem, criteria=passwords.CRITERIA)
+
+
+def _confirm_page(attempt: attempts.Attempt, state: str, *, status: int = 200, problem: str = "") -> Response:
+    sso = the_door().connection(attempt.sso_connection or "")
+    return pages.page("confirm.html", status, name=attempt.data["name"], state=state, connection=sso, problem=problem)
+
+
+def _is_confirmation(attempt: attempts.Attempt) -> bool:
+    return attempt.belongs_to(cookies.read(cookies.BROWSER), attempts.CONFIRM, attempt.sso_connection)
+
+
+def _candidates(door: LoginDoor, username: str) -> list[_Where]:
+    """The accounts of a name: one, or one for each tenant where there are several."""
+    among = [each.id for each in tenants.every(door.database)] if door.multi else [door.default_tenant]
+    found = ((each, local_login.named(door.read(each), username)) for each in among)
+    return [_Where(tenant, candidate) for tenant, candidate in found if candidate is not None][:_MOST_TENANTS]
+
+
+def _matching(found: list[_Where], password: str) -> list[_Where]:
+    """Those whose password it is; where there is nobody, the same work is done on nobody's."""
+    if not found:
+        passwords.matches(None, password)
+    return [each for each in found if passwords.matches(each.candidate.password_hash, password)]
+
+
+def _scales(door: LoginDoor, found: list[_Where], username: str, seen: Visit) -> list[Scale]:
+    known = any(local_login.knows(door.read(each.tenant), each.candidate.user_id, seen.address) for each in found)
+    tenant = "" if door.multi else door.default_tenant
+    return throttle.scales(tenant, username.casefold(), seen.address, known_address=known)
+
+
+def _enters(door: LoginDoor, where: _Where) -> bool:
+    return door.passwords_work(door.read(where.tenant), guarded=where.candidate.guarded)
+
+
+def _entered(door: LoginDoor, where: _Where, password: str, target: str) -> Response:
+    seen = visit("password")
+    rehashed = passwords.hashed(password) if passwords.needs_rehash(where.candidate.password_hash or "") else None
+    try:
+        with door.write(where.tenant) as tx:
+            person = local_login.still(tx, where.candidate)
+            if person is None:
+                raise NotFound("The password was changed meanwhile.")
+            if rehashed is not None:
+                accounts.keep_rehashed(tx, person.user.id, rehashed)
+            if person.guarded:
+                audit.record(tx, "break_glass.used", "User", person.user.id, after={"address": seen.address})
+            origin = Origin("password", seen.address, seen.agent)
+            return entering.session_response(tx, person, origin, target, None)
+    except NotFound:
+        raise LoginRefused("account", "unknown", Sentence.NO_ACCESS) from None
+
+
+def _note(door: LoginDoor, found: list[_Where], seen: Visit, username: str, reason: str) -> None:
+    """Write a refused password down, with each account that the name stood for."""
+    about: list[tuple[str, str | None]] = [(each.tenant, each.candidate.user_id) for each in found]
+    for tenant, user_id in about or [(door.default_tenant, None)]:
+        with door.write(tenant) as tx:
+            logins.record(tx, seen, logins.REFUSED, step="password", reason=reason, user_id=user_id, name=username)
+    door.observer.login(seen, "refused", "password", reason)
+
+
+def _wait(until: datetime) -> str:
+    seconds = max(1, math.ceil((until - datetime.now(UTC)).total_seconds()))
+    span = f"{seconds} seconds" if seconds < 90 else f"{math.ceil(seconds / 60)} minutes"
+    return f"Too many tries that failed. Wait {span} and try again."

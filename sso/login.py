@@ -1,0 +1,128 @@
+"""The login page, the start of a login through a provider, and the choice between accounts."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import asdict
+
+from flask import Response, request
+
+from scim_server.directory import attempts, minting, tenants
+from scim_server.directory.identities import Proof
+from scim_server.directory.sso_connections import SsoConnection
+
+from . import cookies, entering, pages, targets
+from .door import LoginDoor, current_session, root, the_door
+from .errors import LoginRefused, Sentence
+from .providers import kinds
+from .providers.base import Redeemed, Started
+
+_MANY = 6
+"""From so many connections on, a visitor names an address first."""
+
+
+def page() -> Response:
+    """GET /login: the ways in; for a visitor who is in already, the way on."""
+    target = targets.local(request.args.get("redirect"))
+    if current_session() is not None:
+        return pages.go(target)
+    return shown(target)
+
+
+def shown(target: str, *, status: int = 200, username: str = "", problem: str = "") -> Response:
+    """The login page; ``problem`` is a sentence about the password form."""
+    door, email = the_door(), request.args.get("email", "").strip()[:320]
+    offered = _offered(door, email)
+    ask_first = offered is None
+    response = pages.page(
+        "login.html", status, connections=_last_first(offered or []), ask_first=ask_first, email=email, target=target,
+        passwords=door.passwords_offered(), username=username, problem=problem,
+        nothing=not ask_first and not offered and not email,
+    )  # fmt: skip
+    cookies.give(response, cookies.BROWSER, cookies.browser())
+    return response
+
+
+def one(connection: str) -> Response:
+    """GET /login/<connection>: a link from elsewhere leads here, and the visitor goes on by a button.
+
+    A login begins by an act of the visitor and not by somebody's link (OWASP ASVS 5.0.0, 7.6.2).
+    """
+    sso = the_door().connection(connection)
+    target = targets.local(request.args.get("redirect"))
+    response = pages.page("connection.html", connection=sso, target=target)
+    cookies.give(response, cookies.BROWSER, cookies.browser())
+    return response
+
+
+def start(connection: str) -> Response:
+    """POST /login/<connection>: begin a login and send the browser to the provider."""
+    door = the_door()
+    sso = door.connection(connection)
+    started = Started(
+        redirect_uri=f"{root()}/sso/{sso.id}/callback",
+        verifier=secrets.token_urlsafe(48),
+        nonce=minting.opaque(),
+        max_age=sso.settings.max_age,
+    )
+    state, browser = minting.opaque(), cookies.browser()
+    with door.at_provider():
+        url, iss_required = kinds.provider(door.desk(sso)).authorization_url(started, state)
+    data = asdict(started) | {
+        "iss_required": iss_required, "version": sso.version, "target": targets.local(request.form.get("redirect")),
+    }  # fmt: skip
+    with door.write(sso.tenant) as tx:
+        attempts.start(tx, browser, attempts.PROVIDER, data, sso_connection=sso.id, state=state)
+    response = pages.go(url)
+    cookies.give(response, cookies.BROWSER, browser)
+    return response
+
+
+def choice() -> Response:
+    """GET /select-account: the accounts that a proven identity may enter."""
+    door, state = the_door(), request.args.get("state", "")
+    attempt = attempts.look(door.database, state)
+    browser = cookies.read(cookies.BROWSER)
+    if attempt is None or not attempt.belongs_to(browser, attempts.CHOOSE, attempt.sso_connection):
+        raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
+    accounts = []
+    for each in attempt.data["among"]:
+        sso = door.connection(each)
+        tenant = tenants.find(door.database, sso.tenant)
+        accounts.append({"id": each, "tenant": tenant.name if tenant else "", "connection": sso.name})
+    return pages.page("choice.html", accounts=accounts, state=state, proof=attempt.data["redeemed"]["proof"])
+
+
+def choose() -> Response:
+    """POST /select-account: enter the chosen account."""
+    door = the_door()
+    attempt = attempts.take(door.database, request.form.get("state", ""))
+    chosen = request.form.get("account", "")
+    if (
+        attempt is None
+        or not attempt.belongs_to(cookies.read(cookies.BROWSER), attempts.CHOOSE, attempt.sso_connection)
+        or chosen not in attempt.data["among"]
+    ):
+        raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
+    return entering.into(door.connection(chosen), redeemed_of(attempt.data), attempt.data["target"])
+
+
+def redeemed_of(data: dict[str, object]) -> Redeemed:
+    """What a provider proved, as an attempt kept it."""
+    kept = dict(data["redeemed"])  # type: ignore[call-overload]
+    return Redeemed(**{**kept, "proof": Proof(**kept["proof"])})
+
+
+def _offered(door: LoginDoor, email: str) -> list[SsoConnection] | None:
+    """The connections to choose from; None asks for an address first."""
+    every = door.connections()
+    if email:
+        named = [each for each in every if each.settings.domains and each.settings.owns(email)]
+        return named or [each for each in every if not each.settings.domains and not door.multi]
+    return None if every and (door.multi or len(every) >= _MANY) else every
+
+
+def _last_first(offered: list[SsoConnection]) -> list[SsoConnection]:
+    """The one that this browser used last stands first."""
+    last = cookies.read(cookies.LAST)
+    return sorted(offered, key=lambda each: each.id != last)

@@ -1,0 +1,109 @@
+"""Every path of the login and what answers it, in one table; and how it is hung into a Flask application."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from flask import Blueprint, Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from scim_server.directory import logins, sso_connections
+from scim_server.directory.errors import Refused, Unavailable
+
+from . import callback, cookies, local, login, me, pages, signout, verify
+from .door import LoginDoor, hang, request_id, the_door, visit
+from .errors import LoginRefused, Sentence
+
+
+class Route(NamedTuple):
+    """One row of the table. ``form`` tells whether it is one of our forms that posts here."""
+
+    path: str
+    method: str
+    view: Callable[..., Response]
+    form: bool = True
+
+
+ROUTES = (
+    Route("/login", "GET", login.page),
+    Route("/login", "POST", local.log_in),
+    Route("/login/confirm", "GET", local.confirmation),
+    Route("/login/confirm", "POST", local.confirm),
+    Route("/login/<connection>", "GET", login.one),
+    Route("/login/<connection>", "POST", login.start),
+    Route("/select-account", "GET", login.choice),
+    Route("/select-account", "POST", login.choose),
+    Route("/sso/<connection>/callback", "GET", callback.answer),
+    Route("/sso/<connection>/backchannel-logout", "POST", signout.back_channel, form=False),
+    Route("/sso/<connection>/global-token-revocation", "POST", signout.revoke_globally, form=False),
+    Route("/password/<token>", "GET", local.password_page),
+    Route("/password/<token>", "POST", local.set_password),
+    Route("/logout", "GET", signout.page),
+    Route("/logout", "POST", signout.log_out),
+    Route("/logout/done", "GET", signout.done),
+    Route("/me", "GET", me.page),
+    Route("/me/sessions", "POST", me.end_sessions),
+    Route("/auth/verify", "GET", verify.verify),
+    Route("/login-assets/<name>", "GET", pages.asset),
+)
+
+
+def install(app: Flask, door: LoginDoor) -> None:
+    """Hang the login into an application; one that has no sessions of its own gets ours for the form token."""
+    hang(app.extensions, door)
+    app.config[cookies.HTTPS] = door.settings.base_url.startswith("https:")
+    if app.secret_key is None:
+        app.secret_key = door.vault.derived("forms")
+        app.session_interface = cookies.FormSession()
+    blueprint = Blueprint("login", __name__, template_folder="templates")
+    for route in ROUTES:
+        blueprint.add_url_rule(route.path, _endpoint(route), route.view, methods=[route.method])
+    without_form = {f"login.{_endpoint(route)}" for route in ROUTES if not route.form}
+
+    @blueprint.before_request
+    def begin() -> None:
+        g.begun = time.perf_counter()
+        if request.method == "POST" and request.endpoint not in without_form:
+            pages.require_form_token()
+
+    blueprint.after_request(pages.guard)
+    blueprint.register_error_handler(LoginRefused, refused)
+    blueprint.register_error_handler(Exception, _failed)
+    app.register_blueprint(blueprint)
+
+
+def refused(error: LoginRefused) -> Response:
+    """Write a refusal down under its step, and show its sentence."""
+    door = the_door()
+    connection = (request.view_args or {}).get("connection", "")
+    if error.sentence not in (Sentence.NOTHING, Sentence.STALE_FORM, Sentence.BUSY):
+        _note(door, connection, error)
+    return pages.message(error.sentence)
+
+
+def _note(door: LoginDoor, connection: str, error: LoginRefused) -> None:
+    sso = sso_connections.find(door.database, connection)
+    seen = visit(sso.kind if sso else "local", sso)
+    with door.write(sso.tenant if sso else door.default_tenant) as tx:
+        logins.record(
+            tx, seen, logins.REFUSED, step=error.step, reason=error.reason, user_id=error.user_id,
+            subject=error.subject, name=error.name,
+        )  # fmt: skip
+    door.observer.login(seen, logins.REFUSED, error.step, error.reason)
+
+
+def _failed(error: Exception) -> Any:
+    if isinstance(error, HTTPException):
+        return error
+    if isinstance(error, Unavailable):
+        return pages.message(Sentence.UNAVAILABLE)
+    if isinstance(error, Refused):
+        return pages.message(Sentence.FAILED)
+    the_door().observer.page_failed(request_id())
+    return pages.message(Sentence.FAILED)
+
+
+def _endpoint(route: Route) -> str:
+    return f"{route.view.__module__.rpartition('.')[2]}_{route.view.__name__}"
