@@ -37,8 +37,8 @@ bench: $(VENV)/.test-installed ## the benchmark suite
 # The second lock is a part of the first, kept apart so that `make run` on a bare machine is quick.
 COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --no-header $(ARGS) pyproject.toml
 lock: | $(BIN)/python ## compile the locks anew (ARGS=--upgrade for newer versions)
-	$(COMPILE) --extra install --extra postgres --extra test --extra dev -o requirements.lock
-	$(COMPILE) --extra install --extra postgres -c requirements.lock -o requirements-run.lock
+	$(COMPILE) --extra install --extra postgres --extra demo --extra test --extra dev -o requirements.lock
+	$(COMPILE) --extra install --extra postgres --extra demo -c requirements.lock -o requirements-run.lock
 
 clean: ## remove what can be made again; var/, the data, stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

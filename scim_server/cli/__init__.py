@@ -6,8 +6,8 @@ program may read the answer. What is changed here is audited as ``cli:<user of t
 ``commands``  the frame: errors to exit codes, tables and JSON, settings and database
 ``server``    run, doctor, config
 ``database``  db
-``access``    tenant, connection, token
-``people``    user, group
+``access``    tenant, connection, token; ``sso`` the login half of a connection
+``people``    user, group; ``accounts`` how they get in, admin, logins
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import access, database, people, server
+from . import access, accounts, database, people, server
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -34,5 +34,7 @@ for _command in (
     access.token,
     people.user,
     people.group,
+    accounts.admin,
+    accounts.login_log,
 ):
     main.add_command(_command)

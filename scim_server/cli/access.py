@@ -1,17 +1,20 @@
-"""``scim-server tenant``, ``connection`` and ``token``: who may push, and where to."""
+"""``scim-server tenant``, ``connection`` and ``token``: who may push, who may log in through whom, and where to."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 import click
 
-from ..directory import connections, tenants, tokens
+from ..directory import connections, groups, sso_connections, standing, tenants, tokens
+from . import sso
 from .commands import as_json, command, in_tenant, opened, reading, settings, show, writing
+from .people import id_of
 
 
-def _name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+def _name(_context: click.Context, _parameter: click.Parameter | None, value: str) -> str:
     """A name that can be typed and read: not empty, not long, on one line."""
     if not value.strip() or len(value) > 100 or not value.isprintable():
         raise click.BadParameter("must be 1 to 100 printable characters.")
@@ -42,9 +45,28 @@ def list_tenants(as_json: bool) -> None:
         show([asdict(each) for each in tenants.every(database)], as_json=as_json)
 
 
+@tenant.command("set")
+@in_tenant
+@click.option("--access-group", metavar="DISPLAYNAME", help="Only its members may log in; who is not in it is out.")
+@click.option("--no-access-group", is_flag=True, help="Everybody may log in.")
+@as_json
+@command
+def set_tenant(tenant_name: str, access_group: str | None, no_access_group: bool, as_json: bool) -> None:
+    """Say who of a tenant may log in."""
+    if bool(access_group) == no_access_group:
+        raise click.UsageError("Give --access-group or --no-access-group.")
+    with writing(tenant_name) as tx:
+        group_id = None
+        if access_group:
+            group_id = groups.get(tx, id_of(tx, "Group", access_group), related=False).id
+        tenants.set_access_group(tx, group_id)
+        kept = standing.access_group(tx)
+    show({"tenant": tenant_name, "access_group": kept}, as_json=as_json)
+
+
 @click.group()
 def connection() -> None:
-    """Connections: the identity providers that push into a tenant."""
+    """Connections: the identity providers that push into a tenant, or that its people log in with."""
 
 
 _strict = click.option("--strict/--tolerant", default=None, help="Refuse deviations from the RFCs, or accept them.")
@@ -54,19 +76,49 @@ _group_patch = click.option(
 
 
 @connection.command("add")
-@click.argument("name", callback=_name)
+@click.argument("name", required=False)
+@click.option("--name", "named", help="Its name, for people to read; the same as the argument.")
+@sso.kind
 @in_tenant
 @_strict
 @_group_patch
+@sso.options
 @as_json
 @command
 def add_connection(
-    name: str, tenant_name: str, strict: bool | None, group_patch_status: str | None, as_json: bool
+    name: str | None,
+    named: str | None,
+    kind: str | None,
+    tenant_name: str,
+    strict: bool | None,
+    group_patch_status: str | None,
+    as_json: bool,
+    **login: Any,
 ) -> None:
-    """Add a connection. It is tolerant and answers 204 unless told otherwise."""
+    """Add a connection, with --kind one that people log in with; an existing one gets its login so.
+
+    It is tolerant towards a sender and answers 204 unless told otherwise.
+    """
+    if (name is None) == (named is None):
+        raise click.UsageError("Give the name of the connection, once.")
+    name = _name(click.get_current_context(), None, name or named or "")
+    status = int(group_patch_status or 204)
+    if kind is None:
+        if any(value is not None for value in login.values()):
+            raise click.UsageError("Options of the login need --kind.")
+        with writing(tenant_name) as tx:
+            made = connections.create(tx, name, strict=bool(strict), group_patch_status=status)
+        show(asdict(made), as_json=as_json)
+        return
+    given = sso.read(kind, login)
     with writing(tenant_name) as tx:
-        made = connections.create(tx, name, strict=bool(strict), group_patch_status=int(group_patch_status or 204))
-    show(asdict(made), as_json=as_json)
+        held = connections.ensure(tx, name)
+        if strict is not None or group_patch_status is not None:
+            held = connections.change(tx, name, strict=strict, group_patch_status=status)
+        added = sso_connections.create(tx, held, kind, **given)
+    show(asdict(held) | {"login": sso.described(added)}, as_json=as_json)
+    if not as_json:
+        sso.say_what_the_console_needs(added)
 
 
 @connection.command("list")
@@ -76,7 +128,9 @@ def add_connection(
 def list_connections(tenant_name: str, as_json: bool) -> None:
     """List the connections of a tenant."""
     with reading(tenant_name) as tx:
-        show([asdict(each) for each in connections.every(tx)], as_json=as_json)
+        kinds = {each.connection: each.kind for each in sso_connections.every(tx)}
+        listed = [asdict(each) | {"login": kinds.get(each.id)} for each in connections.every(tx)]
+        show(listed, as_json=as_json)
 
 
 @connection.command("show")
@@ -87,7 +141,9 @@ def list_connections(tenant_name: str, as_json: bool) -> None:
 def show_connection(name: str, tenant_name: str, as_json: bool) -> None:
     """Show one connection."""
     with reading(tenant_name) as tx:
-        show(asdict(connections.named(tx, name)), as_json=as_json)
+        found = connections.named(tx, name)
+        login = sso_connections.of(tx, found)
+        show(asdict(found) | {"login": sso.described(login) if login else None}, as_json=as_json)
 
 
 @connection.command("set")
@@ -95,16 +151,59 @@ def show_connection(name: str, tenant_name: str, as_json: bool) -> None:
 @in_tenant
 @_strict
 @_group_patch
+@sso.options
 @as_json
 @command
 def set_connection(
-    name: str, tenant_name: str, strict: bool | None, group_patch_status: str | None, as_json: bool
+    name: str,
+    tenant_name: str,
+    strict: bool | None,
+    group_patch_status: str | None,
+    as_json: bool,
+    **login: Any,
 ) -> None:
-    """Change the settings of a connection; it takes hold with the next request."""
+    """Change the settings of a connection; it takes hold with the next request or login."""
     status = None if group_patch_status is None else int(group_patch_status)
     with writing(tenant_name) as tx:
         changed = connections.change(tx, name, strict=strict, group_patch_status=status)
-    show(asdict(changed), as_json=as_json)
+        held = sso_connections.of(tx, changed)
+        if any(value is not None for value in login.values()):
+            held = sso_connections.change(tx, sso.login_of(held, name), **sso.changes(sso.login_of(held, name), login))
+    show(asdict(changed) | {"login": sso.described(held) if held else None}, as_json=as_json)
+
+
+@connection.command("test")
+@click.argument("name")
+@in_tenant
+@as_json
+@command
+def check_connection(name: str, tenant_name: str, as_json: bool) -> None:
+    """Ask the provider for what a login needs, and say what its console must contain; exit status 4 on a failure."""
+    with reading(tenant_name) as tx:
+        held = sso.login_of(sso_connections.of(tx, connections.named(tx, name)), name)
+        sso.test(tx.database, held, as_json=as_json)
+
+
+@connection.command("remove")
+@click.argument("name")
+@in_tenant
+@click.option("--login-only", is_flag=True, help="Remove the login and keep the sender.")
+@as_json
+@command
+def remove_connection(name: str, tenant_name: str, login_only: bool, as_json: bool) -> None:
+    """Remove a connection: its tokens, its links to people and the sessions opened through it end; people stay."""
+    ended = {"people_logged_out": 0, "identities": 0, "tokens": 0}
+    with writing(tenant_name) as tx:
+        held = connections.named(tx, name)
+        login = sso_connections.of(tx, held)
+        if login is not None:
+            removed = sso_connections.remove(tx, login)
+            ended |= {"people_logged_out": removed["people"], "identities": removed["identities"]}
+        elif login_only:
+            sso.login_of(None, name)
+        if not login_only:
+            ended["tokens"] = connections.remove(tx, held)
+    show({"name": name, "removed": True, **ended}, as_json=as_json)
 
 
 @click.group()

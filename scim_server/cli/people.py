@@ -14,7 +14,7 @@ from ..directory.store import deleted
 from ..directory.store.transaction import Tx
 from ..limits import Limits
 from ..protocol import render
-from ..protocol.schemas import GROUP, USER, ResourceType
+from ..protocol.schemas import GROUP, RESOURCE_TYPES, USER, ResourceType
 from .commands import as_json, command, in_tenant, reading, show, writing
 
 _VERBS: Mapping[str, Any] = {"User": users, "Group": groups}
@@ -61,7 +61,7 @@ def _group_of_commands(kind: ResourceType) -> click.Group:
     @command
     def shown(key: str, tenant_name: str, as_json: bool) -> None:
         with reading(tenant_name) as tx:
-            found = _VERBS[kind.name].get(tx, _id_of(tx, kind, key))
+            found = _VERBS[kind.name].get(tx, id_of(tx, kind.name, key))
             resource = orjson.loads(render.serve(found, ""))
             changes = audit.of(tx, found.id, 10)
         if as_json:
@@ -83,8 +83,9 @@ def _group_of_commands(kind: ResourceType) -> click.Group:
     return commands
 
 
-def _id_of(tx: Tx, kind: ResourceType, key: str) -> str:
+def id_of(tx: Tx, kind_name: str, key: str) -> str:
     """The id that a key stands for: itself, or that of the resource with this name."""
+    kind = RESOURCE_TYPES[kind_name]
     attribute = kind.attributes["username" if kind is USER else "displayname"]
     text = f"{attribute.name} eq {orjson.dumps(key).decode()}"
     page = lookup.find(tx, [kind], Search(filter=text, count=1), Limits(filter_length=len(text)), lambda _: False)
