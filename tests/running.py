@@ -131,7 +131,8 @@ class House:
     """The application on one database, and clients for it; close it when done."""
 
     def __init__(self, url: str, **settings: Any) -> None:
-        self.app = create_app(Settings(database_url=url, **settings))
+        self.settings = Settings(database_url=url, **{"secret_key": "0" * 32, **settings})
+        self.app = create_app(self.settings)
         self.database: Database = self.app.extensions["database"]
         self.tenant = tenants.ensure_default(self.database)
 
