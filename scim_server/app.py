@@ -12,12 +12,13 @@ from sso import routes as login
 from sso.door import LoginDoor
 from sso.network import Network
 
-from . import config
+from . import config, postman
 from .api.door import ScimDoor
 from .directory.errors import Unavailable
 from .directory.store import migrate
 from .directory.store.engine import Database
 from .directory.vault import Vault
+from .postman import Postman
 from .telemetry import Exposition, Telemetry
 
 _HEADERS = {
@@ -33,6 +34,7 @@ def create_app(settings: config.Settings) -> Flask:
     app = Flask(__name__, static_folder=None)
     database = mount(app, settings)
     _add_operations(app, settings, database)
+    app.register_error_handler(Exception, login.page_of_error)
     return app
 
 
@@ -48,6 +50,8 @@ def mount(app: Flask, settings: config.Settings) -> Database:
         statement_seconds=settings.statement_seconds,
     )
     app.extensions["database"] = database
+    if settings.smtp_url:
+        Postman(database, postman.server(settings.smtp_url, settings.mail_from)).start()
     telemetry = Telemetry()
     network = Network(settings.provider_networks, slots=max(1, settings.threads // 2))
     vault = Vault(config.server_key(settings))

@@ -52,6 +52,17 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _smtp_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigError("must be a URL such as smtp://user:password@mail.example.com:587")
+    return value
+
+
 def _one_of(*values: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value not in values:
@@ -94,7 +105,10 @@ class Settings:
     secret_key: str = _setting(
         "", _key, "Key that seals stored secrets; empty is one made in DATA_DIR at the first start", secret=True
     )
-    smtp_url: str = _setting("", _text, "Mail server; used from invitations on", secret=True)
+    smtp_url: str = _setting(
+        "", _smtp_url, "Mail server, such as smtp://user:password@mail.example.com:587, or smtps://", secret=True
+    )
+    mail_from: str = _setting("", _text, "Address that mails come from; empty is the user of SMTP_URL")
     host: str = _setting("127.0.0.1", _text, "Address to listen at")
     port: int = _setting(8000, _whole(1, 65535), "Port to listen at")
     workers: int = _setting(2, _whole(1, 256), "Worker processes")
@@ -236,7 +250,8 @@ def described(settings: Settings) -> list[dict[str, str]]:
     """Every setting with its value (secrets masked), where that came from, and what it does."""
     rows = []
     for name, each in _FIELDS.items():
-        value = str(getattr(settings, each.name))
+        held = getattr(settings, each.name)
+        value = ", ".join(map(str, held)) if isinstance(held, tuple) else str(held)
         if each.metadata["secret"] and value:
             value = "(set)"
         rows.append(

@@ -124,6 +124,10 @@ class Telemetry:
         }
         log("info", line | ({"step": step, "reason": reason} if reason else {}))
 
+    def alarm(self, event: str, request_id: str) -> None:
+        """Log what an operator wants to be woken for."""
+        log("warning", {"event": event, "request_id": request_id})
+
     def page_failed(self, request_id: str) -> None:
         """Log what nobody foresaw at a page; called inside an ``except``."""
         log("error", {"event": "page.failure", "request_id": request_id, "traceback": traceback.format_exc()})

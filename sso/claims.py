@@ -137,5 +137,6 @@ def _access_token_hash(given: object, algorithm: str, access_token: str | None) 
 
 
 def _login_age(claims: Mapping[str, Any], expected: Expected) -> None:
-    if number(claims, "auth_time") + expected.max_age + LEEWAY < expected.now:
+    at = number(claims, "auth_time")
+    if at > expected.now + LEEWAY or at + expected.max_age + LEEWAY < expected.now:
         raise BadToken("auth_time")

@@ -29,6 +29,7 @@ from .network import Network, ProviderBusy
 from .providers.base import Desk
 
 _EXTENSION = "scim_server.login"
+_SESSION = "scim_server.session"
 
 
 class Observer(Protocol):
@@ -36,6 +37,9 @@ class Observer(Protocol):
 
     def login(self, visit: Visit, outcome: str, step: str, reason: str) -> None:
         """Called once for each login that succeeded or was refused."""
+
+    def alarm(self, event: str, request_id: str) -> None:
+        """Called for what an operator wants to be woken for, such as ``break_glass.used``."""
 
     def page_failed(self, request_id: str) -> None:
         """Called inside an ``except`` for what nobody foresaw."""
@@ -154,13 +158,14 @@ def visit(method: str, sso: SsoConnection | None = None) -> Visit:
 
 def current_session() -> Session | None:
     """The session of the browser that asks, if it counts; looked up once per request."""
-    if "login_session" not in g:
+    known = request.environ  # and not ``g``, which a test of somebody's application may keep over several requests
+    if _SESSION not in known:
         secret = cookies.read(cookies.SESSION)
         door = the_door()
-        g.login_session = sessions.find(door.database, secret, door.lifetimes) if secret else None
-        if g.login_session is not None:
-            sessions.note_seen(door.database, g.login_session)
-    found: Session | None = g.login_session
+        known[_SESSION] = session = sessions.find(door.database, secret, door.lifetimes) if secret else None
+        if session is not None:
+            sessions.note_seen(door.database, session)
+    found: Session | None = known[_SESSION]
     return found
 
 

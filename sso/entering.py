@@ -31,23 +31,25 @@ class _Undo(Exception):
 def through_provider(sso: SsoConnection, redeemed: Redeemed, target: str) -> Response:
     """Let in whom a provider proved: at once, after the account's password, or after a choice. Raises LoginRefused."""
     door = the_door()
-    choices = _choices(door, sso, redeemed.proof) if door.multi else [sso]
+    choices = _choices(door, sso, redeemed.proof) if door.multi else []
     if len(choices) > 1:
         data: dict[str, object] = {
             "target": target,
             "redeemed": asdict(redeemed),
-            "among": [each.id for each in choices],
+            "among": {each.id: epoch for each, epoch in choices},
         }
         return _go_on(door, sso, attempts.CHOOSE, data, "/select-account")
-    return into(choices[0] if choices else sso, redeemed, target)
+    return into(choices[0][0] if choices else sso, redeemed, target)
 
 
-def into(sso: SsoConnection, redeemed: Redeemed, target: str) -> Response:
-    """Enter the account that one connection leads to. Raises LoginRefused."""
+def into(sso: SsoConnection, redeemed: Redeemed, target: str, epoch: int | None = None) -> Response:
+    """Enter the account that one connection leads to, unless it was ended since ``epoch``. Raises LoginRefused."""
     door, proof = the_door(), redeemed.proof
     try:
         with door.write(sso.tenant) as tx:
             found = _find(door, tx, sso, proof)
+            if epoch not in (None, found.person.epoch):
+                raise NoAccount("ended_meanwhile", found.person.user.id)
             if not found.needs_password:
                 return _opened(tx, found.person, sso, redeemed, target)
             data = {"target": target, "redeemed": asdict(redeemed), "name": found.person.user.document["userName"]}
@@ -73,12 +75,12 @@ def session_response(tx: Tx, person: Standing, origin: Origin, target: str, sso:
         secret = sessions.open_for(tx, person, origin, door.lifetimes)
     except NotLetIn as error:
         raise LoginRefused("account", error.reason, Sentence.NO_ACCESS, user_id=person.user.id) from None
-    name = str(person.user.document["userName"])
-    logins.record(tx, visit(origin.method, sso), logins.SUCCEEDED, user_id=person.user.id, name=name)
+    name, seen = str(person.user.document["userName"]), visit(sso.kind if sso else origin.method, sso)
+    logins.record(tx, seen, logins.SUCCEEDED, user_id=person.user.id, name=name)
     old = current_session()
     if old is not None:
         tx.after_commit.append(lambda: _end(door, old))
-    tx.after_commit.append(lambda: door.observer.login(visit(origin.method, sso), logins.SUCCEEDED, "", ""))
+    tx.after_commit.append(lambda: door.observer.login(seen, logins.SUCCEEDED, "", ""))
     response = pages.go(target)
     cookies.give(response, cookies.SESSION, secret)
     cookies.give(response, cookies.BROWSER, minting.opaque())
@@ -108,13 +110,15 @@ def _find(door: LoginDoor, tx: Tx, sso: SsoConnection, proof: Proof) -> Found:
     return linking.find(tx, sso, proof, policy=door.settings.sso_link, passwords_work=works)
 
 
-def _choices(door: LoginDoor, sso: SsoConnection, proof: Proof) -> list[SsoConnection]:
-    """The connections, in whatever tenant, through which this proof opens an account; nothing is bound yet."""
+def _choices(door: LoginDoor, sso: SsoConnection, proof: Proof) -> list[tuple[SsoConnection, int]]:
+    """The connections, in whatever tenant, through which this proof opens an account, and the account's epoch.
+
+    Nothing is bound yet.
+    """
     found = []
     for each in same_client(door.database, sso):
         with suppress(NoAccount, _Undo), door.write(each.tenant) as tx:
-            _find(door, tx, each, proof)
-            found.append(each)
+            found.append((each, _find(door, tx, each, proof).person.epoch))
             raise _Undo
     return found
 
@@ -132,7 +136,7 @@ def _go_on(
     browser = cookies.browser()
     with door.write(sso.tenant) as tx:
         state = attempts.start(tx, browser, stage, data, sso_connection=sso.id, user_id=user_id)
-    response = pages.go(f"{path}?state={state}")
+    response = pages.go(f"{pages.at(path)}?state={state}")
     cookies.give(response, cookies.BROWSER, browser)
     return response
 

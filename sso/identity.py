@@ -26,7 +26,7 @@ def of_claims(sso: SsoConnection, claims: Claims, userinfo: Claims | None) -> Pr
     """The proof in an ID token, with what the userinfo endpoint adds. Raises LoginRefused, BadToken."""
     if sso.kind == "entra":
         return _entra(sso, claims)
-    source = _source(sso, claims, userinfo)
+    source = _source(claims, userinfo)
     email = _text(source.get("email"))
     doubt = _doubt(sso, source, email)
     weak = (sso.kind == "google" and not _hosted(source)) or (sso.kind == "gitlab" and not sso.settings.base_url)
@@ -99,22 +99,23 @@ def _entra(sso: SsoConnection, claims: Claims) -> Proof:
     return _named(proof, claims)
 
 
-def _source(sso: SsoConnection, claims: Claims, userinfo: Claims | None) -> Claims:
-    """Where address and proof are taken from: both from the same place, the signed one first."""
-    sources = [each for each in (claims, userinfo or {}) if "email" in each]
-    for each in sources:
-        if _verified(sso, each):
-            return each
-    return sources[0] if sources else claims
+def _source(claims: Claims, userinfo: Claims | None) -> Claims:
+    """Where address and proof are taken from: both from the same place, the signed one wherever it says both."""
+    if "email" in claims and "email_verified" in claims:
+        return claims
+    found = userinfo or {}
+    return found if "email" in found and found["email"] == claims.get("email", found["email"]) else claims
 
 
 def _doubt(sso: SsoConnection, source: Claims, email: str | None) -> str:
     if not email:
         return "no_email"
-    if sso.settings.email_trust != "verified_claim":
-        return _untrusted(sso, email)
-    if not _verified(sso, source):
-        return "email_unverified"
+    trusts_claim = sso.settings.email_trust == "verified_claim"
+    doubt = "" if trusts_claim else _untrusted(sso, email)
+    if doubt:
+        return doubt
+    if not _verified(sso, source) and (trusts_claim or "email_verified" in source):
+        return "email_unverified"  # a provider that owns the domain need not say so, but may deny it
     if sso.kind == "google" and not _hosted(source) and not email.lower().endswith("@gmail.com"):
         return "no_hosted_domain"  # proven once, perhaps years ago
     return ""

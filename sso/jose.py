@@ -14,6 +14,7 @@ import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import import_key
+from joserfc.jws import JWSRegistry
 
 ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"}
@@ -34,6 +35,21 @@ class BadToken(Exception):
 
 class KeyNotFound(BadToken):
     """No key of the set made this signature; with a newer set one may."""
+
+
+class _Registry(JWSRegistry):
+    """joserfc's algorithms, with room for the headers that providers send; which one counts was decided before.
+
+    ``EdDSA`` is by now spelled ``Ed25519`` (RFC 9864), but it is what providers still send.
+    """
+
+    max_header_length = 8192
+
+    def get_alg(self, name: str) -> Any:
+        return self.algorithms[name]
+
+
+_REGISTRY = _Registry(strict_check_header=False)
 
 
 class Signed(NamedTuple):
@@ -70,7 +86,7 @@ def verified(token: str, keys: Mapping[str, Any], allowed: frozenset[str]) -> Si
         raise BadToken("signature_not_base64url") from None
     key = _key(header, algorithm, keys)
     try:
-        jws.deserialize_compact(token, import_key(key), algorithms=[algorithm])
+        jws.deserialize_compact(token, import_key(key), registry=_REGISTRY)
     except (JoseError, ValueError, TypeError, KeyError):
         raise KeyNotFound("signature") from None
     return Signed(header, _object(parts[1], "claims"))

@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 from flask import Response, request
 
-from scim_server.directory import accounts, attempts, audit, links, local_login, logins, passwords, tenants, throttle
+from scim_server.directory import (
+    accounts,
+    attempts,
+    audit,
+    events,
+    links,
+    local_login,
+    logins,
+    passwords,
+    tenants,
+    throttle,
+)
 from scim_server.directory.errors import NotFound
 from scim_server.directory.links import Link
 from scim_server.directory.local_login import Candidate
@@ -38,7 +49,7 @@ class _Where(NamedTuple):
 
 def log_in() -> Response:
     """POST /login: username and password."""
-    door, target = the_door(), targets.local(request.form.get("redirect"))
+    door, target = the_door(), pages.target(request.form.get("redirect"))
     username, password = request.form.get("username", "").strip()[:512], request.form.get("password", "")
     seen = visit("password")
     found = _candidates(door, username)
@@ -47,13 +58,18 @@ def log_in() -> Response:
     if waiting is not None:
         _note(door, found, seen, username, "throttled")
         return login.shown(target, status=429, username=username, problem=_wait(waiting))
-    for where in _matching(found, password):
-        if _enters(door, where):
+    matching = _matching(found, password)
+    for where in matching:
+        try:
+            response = _entered(door, where, password, target)
+        except LoginRefused as error:  # who may not come in is shown what a stranger is shown (R13)
+            _note(door, [where], seen, username, error.reason)
+        else:
             throttle.succeeded(door.database, scales)
-            return _entered(door, where, password, target)
-        _note(door, [where], seen, username, "password_not_allowed")
+            return response
     throttle.failed(door.database, scales)
-    _note(door, found, seen, username, "wrong_password")
+    if not matching:
+        _note(door, found, seen, username, "wrong_password")
     return login.shown(target, status=401, username=username, problem=_WRONG)
 
 
@@ -76,6 +92,8 @@ def confirm() -> Response:
     if candidate is None:
         raise LoginRefused("account", "unknown", Sentence.NO_ACCESS)
     seen, where = visit("password"), _Where(attempt.tenant, candidate)
+    if not _enters(door, where):  # it was turned off since the question was asked
+        raise LoginRefused("account", "has_password", Sentence.NO_ACCESS, user_id=candidate.user_id)
     scales = _scales(door, [where], attempt.data["name"], seen)
     waiting = throttle.blocked_until(door.database, scales)
     if waiting is not None:
@@ -114,7 +132,7 @@ def set_password(token: str) -> Response:
             if not door.passwords_work(tx, guarded=person.guarded):
                 return pages.page("password_set.html")
             origin = Origin("link", seen.address, seen.agent)
-            return entering.session_response(tx, person, origin, targets.HOME, None)
+            return entering.session_response(tx, person, origin, pages.at(targets.HOME), None)
     except (NotFound, NotLetIn):
         raise LoginRefused("link", "used", Sentence.LINK_USED) from None
 
@@ -157,7 +175,7 @@ def _matching(found: list[_Where], password: str) -> list[_Where]:
 def _scales(door: LoginDoor, found: list[_Where], username: str, seen: Visit) -> list[Scale]:
     known = any(local_login.knows(door.read(each.tenant), each.candidate.user_id, seen.address) for each in found)
     tenant = "" if door.multi else door.default_tenant
-    return throttle.scales(tenant, username.casefold(), seen.address, known_address=known)
+    return throttle.scales(tenant, local_login.folded(username), seen.address, known_address=known)
 
 
 def _enters(door: LoginDoor, where: _Where) -> bool:
@@ -165,6 +183,9 @@ def _enters(door: LoginDoor, where: _Where) -> bool:
 
 
 def _entered(door: LoginDoor, where: _Where, password: str, target: str) -> Response:
+    """Open a session for somebody whose password it was. Raises LoginRefused."""
+    if not _enters(door, where):
+        raise LoginRefused("account", "password_not_allowed", Sentence.NO_ACCESS)
     seen = visit("password")
     rehashed = passwords.hashed(password) if passwords.needs_rehash(where.candidate.password_hash or "") else None
     try:
@@ -175,7 +196,10 @@ def _entered(door: LoginDoor, where: _Where, password: str, target: str) -> Resp
             if rehashed is not None:
                 accounts.keep_rehashed(tx, person.user.id, rehashed)
             if person.guarded:
-                audit.record(tx, "break_glass.used", "User", person.user.id, after={"address": seen.address})
+                told = {"address": seen.address}
+                audit.record(tx, "break_glass.used", "User", person.user.id, after=told)
+                events.append(tx, {"break_glass.used": told}, person.user.id)
+                tx.after_commit.append(lambda: door.observer.alarm("break_glass.used", seen.reference))
             origin = Origin("password", seen.address, seen.agent)
             return entering.session_response(tx, person, origin, target, None)
     except NotFound:

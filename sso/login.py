@@ -11,7 +11,7 @@ from scim_server.directory import attempts, minting, tenants
 from scim_server.directory.identities import Proof
 from scim_server.directory.sso_connections import SsoConnection
 
-from . import cookies, entering, pages, targets
+from . import cookies, entering, pages
 from .door import LoginDoor, current_session, root, the_door
 from .errors import LoginRefused, Sentence
 from .providers import kinds
@@ -23,7 +23,7 @@ _MANY = 6
 
 def page() -> Response:
     """GET /login: the ways in; for a visitor who is in already, the way on."""
-    target = targets.local(request.args.get("redirect"))
+    target = pages.target(request.args.get("redirect"))
     if current_session() is not None:
         return pages.go(target)
     return shown(target)
@@ -49,7 +49,7 @@ def one(connection: str) -> Response:
     A login begins by an act of the visitor and not by somebody's link (OWASP ASVS 5.0.0, 7.6.2).
     """
     sso = the_door().connection(connection)
-    target = targets.local(request.args.get("redirect"))
+    target = pages.target(request.args.get("redirect"))
     response = pages.page("connection.html", connection=sso, target=target)
     cookies.give(response, cookies.BROWSER, cookies.browser())
     return response
@@ -69,7 +69,7 @@ def start(connection: str) -> Response:
     with door.at_provider():
         url, iss_required = kinds.provider(door.desk(sso)).authorization_url(started, state)
     data = asdict(started) | {
-        "iss_required": iss_required, "version": sso.version, "target": targets.local(request.form.get("redirect")),
+        "iss_required": iss_required, "version": sso.version, "target": pages.target(request.form.get("redirect")),
     }  # fmt: skip
     with door.write(sso.tenant) as tx:
         attempts.start(tx, browser, attempts.PROVIDER, data, sso_connection=sso.id, state=state)
@@ -104,7 +104,8 @@ def choose() -> Response:
         or chosen not in attempt.data["among"]
     ):
         raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
-    return entering.into(door.connection(chosen), redeemed_of(attempt.data), attempt.data["target"])
+    epoch = attempt.data["among"][chosen]
+    return entering.into(door.connection(chosen), redeemed_of(attempt.data), attempt.data["target"], epoch)
 
 
 def redeemed_of(data: dict[str, object]) -> Redeemed:

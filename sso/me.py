@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response, abort, request
 
 from scim_server.directory import identities, sessions, users
 from scim_server.directory.errors import NotFound
@@ -40,7 +40,7 @@ def end_sessions() -> Response:
     except NotFound:
         pass  # it has ended, which is what was wanted
     ended_here = which in ("all", session.id)
-    response = pages.go("/logout/done" if ended_here else "/me")
+    response = pages.go(pages.at("/logout/done" if ended_here else "/me"))
     if ended_here:
         cookies.take_back(response, cookies.SESSION)
     return response
@@ -48,5 +48,6 @@ def end_sessions() -> Response:
 
 def _session() -> Session:
     session = current_session()
-    assert session is not None
+    if session is None:
+        abort(401)  # a personal token is for applications; it opens no page of ours
     return session

@@ -46,6 +46,7 @@ ROUTES = (
     Route("/me", "GET", me.page),
     Route("/me/sessions", "POST", me.end_sessions),
     Route("/auth/verify", "GET", verify.verify),
+    Route("/auth/verify/<tenant>", "GET", verify.verify),
     Route("/login-assets/<name>", "GET", pages.asset),
 )
 
@@ -70,7 +71,7 @@ def install(app: Flask, door: LoginDoor) -> None:
 
     blueprint.after_request(pages.guard)
     blueprint.register_error_handler(LoginRefused, refused)
-    blueprint.register_error_handler(Exception, _failed)
+    blueprint.register_error_handler(Exception, failed)
     app.register_blueprint(blueprint)
 
 
@@ -94,9 +95,16 @@ def _note(door: LoginDoor, connection: str, error: LoginRefused) -> None:
     door.observer.login(seen, logins.REFUSED, error.step, error.reason)
 
 
-def _failed(error: Exception) -> Any:
+def page_of_error(error: Exception) -> Any:
+    """What outside the login's own paths goes wrong, shown as inside; for an application that is ours alone."""
+    found = failed(error)
+    return pages.guard(found) if isinstance(found, Response) else found
+
+
+def failed(error: Exception) -> Any:
+    """A page for whatever else goes wrong."""
     if isinstance(error, HTTPException):
-        return error
+        return pages.http_error(error)
     if isinstance(error, Unavailable):
         return pages.message(Sentence.UNAVAILABLE)
     if isinstance(error, Refused):

@@ -17,7 +17,7 @@ from scim_server.directory.sso_connections import SsoConnection
 from scim_server.directory.store.transaction import Tx
 from scim_server.protocol.filters import instant
 
-from . import claims, cookies, pages, targets
+from . import claims, cookies, pages
 from .claims import Expected
 from .door import LoginDoor, current_session, root, the_door
 from .errors import LoginRefused, Sentence
@@ -30,13 +30,13 @@ _GTR_TYPE = "global-token-revocation+jwt"
 
 def page() -> Response:
     """GET /logout: asks; nothing ends by a link from elsewhere."""
-    return pages.page("logout.html", person=current_session(), target=targets.local(request.args.get("redirect")))
+    return pages.page("logout.html", person=current_session(), target=pages.target(request.args.get("redirect")))
 
 
 def log_out() -> Response:
     """POST /logout: the session ends here, then at the provider where it has a way (OpenID RP-Initiated Logout)."""
     door, session = the_door(), current_session()
-    where = "/logout/done"
+    where = pages.at("/logout/done")
     if session is not None:
         with suppress(NotFound), door.write(session.tenant, session.actor) as tx:
             sessions.end(tx, session.user.id, session.id, "logged out")

@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
-from flask import Response, abort, redirect, request
+from flask import Response, abort, current_app, make_response, redirect, request
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
 
-from scim_server.directory import personal_tokens
+from scim_server.directory import personal_tokens, tenants
+from scim_server.directory.errors import NotFound
 from scim_server.directory.store.members import groups_of
 from scim_server.protocol.render import Stored
 
-from . import targets
+from . import pages
 from .door import current_session, host, root, the_door
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_ASKING, _PERSON = "scim_server.asking", "scim_server.person"  # what a request knows already
+_CHALLENGE = WWWAuthenticate("bearer", {"realm": "login"})  # a personal token would do (RFC 9110 §15.5.2)
 
 
 class Person(NamedTuple):
@@ -35,9 +41,12 @@ class Person(NamedTuple):
 
 
 def current_person() -> Person | None:
-    """Whoever is logged in in this browser, or bears a personal token."""
-    found = _asking()
-    return None if found is None else _person(*found)
+    """Whoever is logged in in this browser, or bears a personal token; looked up once per request."""
+    if _PERSON not in request.environ:
+        found = _asking()
+        request.environ[_PERSON] = None if found is None else _person(*found)
+    known: Person | None = request.environ[_PERSON]
+    return known
 
 
 def login_required(view: Callable[P, R]) -> Callable[P, R]:
@@ -46,40 +55,67 @@ def login_required(view: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         if _asking() is None:
-            if request.method == "GET" and _wants_page():
-                wanted = request.full_path.removesuffix("?")
-                abort(redirect(f"{root()}/login?{urlencode({'redirect': wanted})}", 303))
-            abort(401)
-        return view(*args, **kwargs)
+            _turn_away()
+        entered: R = current_app.ensure_sync(view)(*args, **kwargs)
+        return entered
 
     return guarded
 
 
-def verify() -> Response:
+def verify(tenant: str = tenants.DEFAULT) -> Response:
     """GET /auth/verify: 200 with ``Remote-*`` headers; else 401, or 302 to the login for a page behind a proxy.
 
     nginx's ``auth_request`` wants 401; Traefik and Caddy pass our answer on to the browser and say for which page
-    in ``X-Forwarded-*``.
+    in ``X-Forwarded-*``. A name means a person within one tenant only, so people of another one are refused.
     """
     found = _asking()
     if found is not None:
-        return _told(_person(*found))
+        return _told(_person(*found)) if found[0] == _id_of(tenant) else Response(status=403)
     wanted = request.headers.get("X-Forwarded-Uri")
     if wanted is None or request.headers.get("X-Forwarded-Method", "GET") != "GET" or not _wants_page():
-        return Response(status=401, headers={"WWW-Authenticate": "Cookie"})
+        return Response(status=401, headers={"WWW-Authenticate": _CHALLENGE.to_header()})
     here = request.headers.get("X-Forwarded-Host", host()) == host()
-    query = f"?{urlencode({'redirect': targets.local(wanted)})}" if here else ""
-    return redirect(f"{root()}/login{query}", 302)  # type: ignore[return-value]
+    return _to_login(wanted if here else None, 302)
+
+
+def _turn_away() -> NoReturn:
+    if request.method == "GET" and _wants_page():
+        path = quote(request.root_path.rstrip("/") + request.path, safe="/!$&'()*+,;=:@~")
+        query = request.query_string.decode("latin-1")
+        abort(_to_login(f"{path}?{query}" if query else path, 303))
+    raise Unauthorized(www_authenticate=_CHALLENGE)
+
+
+def _to_login(wanted: str | None, status: int) -> Response:
+    query = "" if wanted is None else f"?{urlencode({'redirect': pages.target(wanted)})}"
+    return make_response(redirect(f"{root()}/login{query}", status))
 
 
 def _asking() -> tuple[str, Stored] | None:
-    """Tenant and account of whoever asks."""
+    """Tenant and account of whoever asks. A bearer token speaks for itself, whatever cookie comes with it."""
+    if _ASKING not in request.environ:
+        request.environ[_ASKING] = _look_up()
+    found: tuple[str, Stored] | None = request.environ[_ASKING]
+    return found
+
+
+def _look_up() -> tuple[str, Stored] | None:
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         bearer = personal_tokens.verify(the_door().database, text.strip())
         return None if bearer is None else (bearer.tenant, bearer.user)
     session = current_session()
     return None if session is None else (session.tenant, session.user)
+
+
+def _id_of(tenant: str) -> str | None:
+    door = the_door()
+    if tenant == tenants.DEFAULT:
+        return door.default_tenant
+    try:
+        return tenants.named(door.database, tenant).id
+    except NotFound:
+        return None
 
 
 def _person(tenant: str, user: Stored) -> Person:
@@ -97,13 +133,21 @@ def _told(person: Person) -> Response:
     response.headers["Remote-User"] = _header(person.username)
     response.headers["Remote-Email"] = _header(person.email)
     response.headers["Remote-Name"] = _header(person.name)
-    response.headers["Remote-Groups"] = _header(",".join(each.replace(",", "%2C") for each in person.groups))
+    response.headers["Remote-Groups"] = ",".join(_header(each, apart=",") for each in person.groups)
     return response
 
 
-def _header(text: str) -> str:
-    """UTF-8 as WSGI wants it (PEP 3333), on one line whatever a sender called somebody."""
-    return "".join(each if each.isprintable() else quote(each) for each in text).encode().decode("latin-1")
+def _header(text: str, apart: str = "") -> str:
+    """A name as UTF-8 on one line, as WSGI wants it (PEP 3333), whatever a sender called somebody.
+
+    What would be lost or misread on the way is percent-encoded, and so is ``%``: two names never look the same.
+    """
+    edges = (0, len(text) - 1)
+    kept = (
+        quote(each, safe="") if each in f"%{apart}" or not each.isprintable() or (each == " " and at in edges) else each
+        for at, each in enumerate(text)
+    )
+    return "".join(kept).encode().decode("latin-1")
 
 
 def _wants_page() -> bool:

@@ -24,6 +24,7 @@ from ..directory import (
 from ..directory.errors import NotFound
 from ..directory.guards import ADMINS, ROLES
 from ..directory.identities import Proof
+from ..directory.ids import is_id
 from ..directory.sessions import Lifetimes
 from ..directory.store.transaction import Tx
 from ..protocol import documents, operations
@@ -239,7 +240,7 @@ def link(key: str, tenant_name: str, connection_name: str, subject: str, as_json
         old = identities.of_subject(tx, held.id, subject)
         if old is not None and not _lives(tx, old.user_id):
             identities.unlink(tx, old, "linked to another account by hand")
-        identities.link(tx, held.id, Proof(subject, held.issuer), person.user.id, "by hand")
+        identities.link(tx, held.id, Proof(subject, held.issuer), person.user, "by hand")
     show({"id": person.user.id, "connection": connection_name, "subject": subject}, as_json=as_json)
 
 
@@ -294,6 +295,8 @@ def issue_token(key: str, tenant_name: str, name: str, expires_days: int, as_jso
     with writing(tenant_name) as tx:
         text, made = personal_tokens.issue(tx, id_of(tx, "User", key), name, expires_in=lasts)
     show({"token": text, "id": made.id, "expires": made.expires}, as_json=as_json)
+    if not as_json:
+        click.echo("Copy the token now: it cannot be shown again.", err=True)
 
 
 @token.command("list")
@@ -304,7 +307,8 @@ def issue_token(key: str, tenant_name: str, name: str, expires_days: int, as_jso
 def list_tokens(key: str, tenant_name: str, as_json: bool) -> None:
     """List the tokens of a person, ended ones too."""
     with reading(tenant_name) as tx:
-        show([asdict(each) for each in personal_tokens.of(tx, id_of(tx, "User", key))], as_json=as_json)
+        user_id = users.get(tx, id_of(tx, "User", key), related=False).id
+        show([asdict(each) for each in personal_tokens.of(tx, user_id)], as_json=as_json)
 
 
 @token.command("revoke")
@@ -330,6 +334,8 @@ def login_log(tenant_name: str, key: str | None, count: int, as_json: bool) -> N
     """Show the login log: who tried to get in, and the step at which it ended."""
     with reading(tenant_name) as tx:
         user_id = id_of(tx, "User", key) if key else None
+        if user_id and not is_id(user_id):  # a deleted person's lines are found by id
+            raise NotFound("There is no User with this id.")
         lines = logins.latest(tx, user_id=user_id, limit=count)
     names = ("at", "outcome", "connection", "method", "step", "reason", "name", "address", "reference")
     show(lines if as_json else [{name: each[name] for name in names} for each in lines], as_json=as_json)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import audit, events, sessions
+from ..protocol.render import Stored
+from . import audit, events, mails, sessions
 from .errors import AlreadyTaken, NotFound
 from .store.engine import Statement
 from .store.transaction import Tx
@@ -34,6 +35,14 @@ _DELETE = Statement("""
     WHERE tenant = :tenant AND sso_connection = :sso_connection AND subject = :subject""")
 _OF_CONNECTION = Statement("""
     DELETE FROM identities WHERE tenant = :tenant AND sso_connection = :sso_connection RETURNING user_id""")
+
+
+_NOTICE = """Hello,
+
+a login with {name} was connected to your account on {at} UTC. From now on it can be used to log in.
+
+If that was not you, tell your administrator at once.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +94,9 @@ def of(tx: Tx, user_id: str) -> list[Identity]:
     return [Identity(*row) for row in tx.all(_OF, user_id=user_id)]
 
 
-def link(tx: Tx, sso_connection: str, proof: Proof, user_id: str, method: str) -> None:
-    """Bind a subject to a person, whose row the transaction holds. Raises AlreadyTaken."""
+def link(tx: Tx, sso_connection: str, proof: Proof, user: Stored, method: str) -> None:
+    """Bind a subject to a person, whose row the transaction holds, and tell their mailbox (R6). Raises AlreadyTaken."""
+    user_id = user.id
     used = tx.now if tx.actor.door == "sso" else None
     row = {"sso_connection": sso_connection, "subject": proof.subject, "user_id": user_id}
     if (
@@ -99,6 +109,10 @@ def link(tx: Tx, sso_connection: str, proof: Proof, user_id: str, method: str) -
     told = {"sso_connection": sso_connection, "subject": proof.subject, "method": method, "email": shown(proof.email)}
     audit.record(tx, "identity.linked", "User", user_id, after=told)
     events.append(tx, {"identity.linked": told}, user_id)
+    if (mailbox := mails.mailbox(user.document)) is not None:
+        identity = of_subject(tx, sso_connection, proof.subject)
+        name = identity.connection if identity else ""
+        mails.queue(tx, mailbox, f"{name} was connected to your account", _NOTICE.format(name=name, at=tx.now[:16]))
 
 
 def note_use(tx: Tx, sso_connection: str, proof: Proof) -> None:

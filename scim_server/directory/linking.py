@@ -163,10 +163,7 @@ def _addresses(document: Document) -> set[str]:
 def _adopt(tx: Tx, sso: SsoConnection, proof: Proof, user: Stored, *, passwords_work: bool) -> Found:
     """Bind the account of an address, or ask for its password first. Raises NoAccount."""
     person = standing.hold(tx, user.id)
-    if person.guarded:
-        raise NoAccount("break_glass", user.id)
-    if proof.weak and person.role in guards.ADMINS:
-        raise NoAccount("admin_needs_hand", user.id)
+    _require_linkable(proof, person)
     _require_free(tx, sso, proof, user.id)
     if person.password_hash is None:
         return Found(_bind(tx, sso, proof, user.id, "email"))
@@ -187,6 +184,7 @@ def _bind(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str, method: str) -
         raise NoAccount("unknown") from None
     except NotLetIn as error:
         raise NoAccount(error.reason, user_id) from None
+    _require_linkable(proof, person)
     if _require_free(tx, sso, proof, user_id):
         return person  # another login of the same person was quicker
     first = not identities.of(tx, user_id)
@@ -195,10 +193,18 @@ def _bind(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str, method: str) -
         person = standing.hold(tx, user_id)
     links.revoke_of(tx, user_id)
     try:
-        identities.link(tx, sso.id, proof, user_id, method)
+        identities.link(tx, sso.id, proof, person.user, method)
     except AlreadyTaken:
         raise NoAccount("subject_taken", user_id) from None
     return person
+
+
+def _require_linkable(proof: Proof, person: Standing) -> None:
+    """Refuse a break-glass account, which stays apart from providers, and an admin to a weak proof (R5)."""
+    if person.guarded:
+        raise NoAccount("break_glass", person.user.id)
+    if proof.weak and person.role in guards.ADMINS:
+        raise NoAccount("admin_needs_hand", person.user.id)
 
 
 def _require_free(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str) -> bool:

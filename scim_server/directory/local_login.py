@@ -41,9 +41,14 @@ class Candidate(NamedTuple):
     guarded: bool
 
 
+def folded(username: str) -> str:
+    """A username in the form in which names are compared: all spellings of one name are one."""
+    return str(comparable(name_of(USER), username))
+
+
 def named(tx: Tx, username: str) -> Candidate | None:
     """The account with this username."""
-    return _candidate(tx.one(_BY_NAME, name=comparable(name_of(USER), username)))
+    return _candidate(tx.one(_BY_NAME, name=folded(username)))
 
 
 def of(tx: Tx, user_id: str) -> Candidate | None:

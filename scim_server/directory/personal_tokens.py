@@ -22,7 +22,9 @@ _FIND = Statement(f"""
     SELECT p.secret_hash, p.tenant, p.last_used, r.kind, r.id, r.version, r.created, r.modified, r.body
     FROM personal_tokens p {standing.joined("p")}
     WHERE p.id = :id AND p.revoked IS NULL AND (p.expires IS NULL OR p.expires > :now) AND {standing.counts("p")}""")
-_USED = Statement("UPDATE personal_tokens SET last_used = :now WHERE tenant = :tenant AND id = :id")
+_USED = Statement("""
+    UPDATE personal_tokens SET last_used = :now WHERE tenant = :tenant AND id IN (
+      SELECT p.id FROM personal_tokens p WHERE p.tenant = :tenant AND p.id = :id {free p})""")
 _OF = Statement("""
     SELECT p.id, p.name, p.created, p.created_by, p.expires, p.revoked, p.last_used FROM personal_tokens p
     WHERE p.tenant = :tenant AND p.user_id = :user_id ORDER BY p.created, p.id""")

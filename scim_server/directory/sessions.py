@@ -35,7 +35,9 @@ _FIND = Statement(f"""
     FROM sessions s {standing.joined("s")}
     WHERE s.secret_hash = :hash AND s.revoked IS NULL AND s.expires > :now AND s.last_seen > :idle_since
       AND {standing.counts("s")}""")
-_SEEN = Statement("UPDATE sessions SET last_seen = :now WHERE tenant = :tenant AND id = :id")
+_SEEN = Statement("""
+    UPDATE sessions SET last_seen = :now WHERE tenant = :tenant AND id IN (
+      SELECT s.id FROM sessions s WHERE s.tenant = :tenant AND s.id = :id {free s})""")
 _LISTED = Statement(f"""
     SELECT s.id, s.method, c.name, s.created, s.last_seen, s.expires, s.address, s.agent
     FROM sessions s {standing.joined("s")}

@@ -26,7 +26,8 @@ _COUNT = Statement("""
     RETURNING failures""")
 _BLOCK = Statement("UPDATE throttles SET blocked_until = :until WHERE key = :key")
 _FORGET = Statement("DELETE FROM throttles WHERE key = :key")
-_DROP_OLD = Statement("DELETE FROM throttles WHERE since < :before")
+_DROP_OLD = Statement("""
+    DELETE FROM throttles WHERE since < :before AND (blocked_until IS NULL OR blocked_until < :now)""")
 
 
 class Scale(NamedTuple):
@@ -55,7 +56,7 @@ def failed(database: Database, counted: Iterable[Scale]) -> None:
     """Count a failure: past the free ones each doubles the wait, from one second to the whole window."""
     now = datetime.now(UTC)
     before = instant(now - WINDOW)
-    database.run(_DROP_OLD, {"before": before})
+    database.run(_DROP_OLD, {"before": before, "now": instant(now)})
     for each in counted:
         row = database.run(_COUNT, {"key": each.key, "now": instant(now), "before": before}).fetchone()
         over = int(row[0]) - each.free if row else 0

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
+from requests import Response
 
 from scim_server.directory.identities import Proof
 from scim_server.directory.sso_connections import SsoConnection
@@ -77,6 +78,7 @@ def client(desk: Desk, redirect_uri: str, scope: str, *, method: str = "client_s
 
 def exchanged(session: OAuth2Session, url: str, code: str, started: Started) -> dict[str, Any]:
     """The token reply (RFC 6749 §5.1). Raises LoginRefused."""
+    session.register_compliance_hook("access_token_response", _require_ok)
     try:
         reply = session.fetch_token(
             url, code=code, code_verifier=started.verifier, headers={"Accept": "application/json"}
@@ -106,6 +108,13 @@ def fetched(network: Network, url: str, access_token: str, step: str) -> Any:
 def unreachable(step: str, error: ProviderUnreachable) -> LoginRefused:
     """A failure of the network, by its category."""
     return LoginRefused(step, error.category, Sentence.PROVIDER_DOWN)
+
+
+def _require_ok(response: Response) -> Response:
+    """Tokens come with 200 (RFC 6749 §5.1); Authlib would take them with any status below 500."""
+    if response.status_code != 200:
+        raise LoginRefused("exchange", "refused_by_provider" if response.status_code < 500 else "status")
+    return response
 
 
 def _is_text(value: object) -> bool:

@@ -51,6 +51,7 @@ INDEXES = {  # Alembic compares neither what is partial nor, on SQLite, what is 
     "ix_logins_user": ("", "tenant, user_id, id", ""),
     "ix_receipts_user": ("", "tenant, user_id, id", ""),
     "ix_throttles_since": ("", "since", ""),
+    "ix_mails_due": ("", "due", ""),
     "ix_audit_records_target": ("", "tenant, target, id", ""),
 }
 

@@ -33,8 +33,9 @@ class Statement:
     differ: ``{ids}`` is a subquery over the JSON list in the parameter ``ids``, ``{named}`` one over a list of
     ``[id, display, folded display]``; ``{lock r}`` locks the rows of
     ``r`` against other writers, ``{lock r alone}`` also against new references to them, such as memberships
-    (SQLite has locked everything already); ``{few c}`` tells SQLite's planner that few rows come from the table
-    of ``c``, or after ANALYZE it would scan the next one into a Bloom filter.
+    (SQLite has locked everything already), and ``{free r}`` passes by those that somebody else has locked;
+    ``{few c}`` tells SQLite's planner that few rows come from the table of ``c``, or after ANALYZE it would scan
+    the next one into a Bloom filter.
     """
 
     __slots__ = ("_source", "_written", "gives_rows", "only_reads")
@@ -69,7 +70,7 @@ _MARKS = {
         r"\{ids\}": "SELECT value FROM json_each(:ids)",
         r"\{named\}": """(SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS display,
             json_extract(value, '$[2]') AS display_key FROM json_each(:named))""",
-        r" \{lock \w+( alone)?\}": "",
+        r" \{(lock|free) \w+( alone)?\}": "",
         r"\{few (\S+)\}": r"likelihood(\1 IS NOT NULL, 0.0000001)",
     },
     "postgresql": {
@@ -81,6 +82,7 @@ _MARKS = {
             FROM jsonb_array_elements(CAST(:named AS jsonb)))""",
         r"\{lock (\w+)\}": r"FOR NO KEY UPDATE OF \1",
         r"\{lock (\w+) alone\}": r"FOR UPDATE OF \1",
+        r"\{free (\w+)\}": r"FOR NO KEY UPDATE OF \1 SKIP LOCKED",
         r"\{few (\S+)\}": r"\1 IS NOT NULL",
     },
 }
@@ -192,7 +194,10 @@ class Database:
             self._give_back(link)
 
     def run_if_free(self, statement: Statement, parameters: Mapping[str, Any]) -> None:
-        """Run one small change by itself, or leave it when SQLite's only writer is at work."""
+        """Run one small change by itself, or leave it when SQLite's only writer is at work.
+
+        On PostgreSQL the statement itself has to pass by a row that is locked: ``{free r}``.
+        """
         link = self.take()
         try:
             if self.is_sqlite:

@@ -448,3 +448,19 @@ throttles = Table(
     Column("blocked_until", Text),
     Index("ix_throttles_since", "since"),
 )
+
+mails = Table(
+    "mails",  # on their way: written beside the change that they tell of, sent by whichever worker is first
+    metadata,
+    Column("tenant", String(36), nullable=False),
+    Column("id", String(36), nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("due", Text, nullable=False),  # not before; moved on with each try
+    Column("expires", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    PrimaryKeyConstraint("tenant", "id"),
+    ForeignKeyConstraint(["tenant"], ["tenants.id"]),
+    Index("ix_mails_due", "due"),
+)

@@ -68,6 +68,20 @@ def upgrade() -> None:
     )
     op.create_index("ix_logout_tokens_expires", "logout_tokens", ["expires"], unique=False)
     op.create_table(
+        "mails",
+        sa.Column("tenant", sa.String(length=36), nullable=False),
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("due", sa.Text(), nullable=False),
+        sa.Column("expires", sa.Text(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["tenant"], ["tenants.id"], name="fk_mails_tenant_tenants"),
+        sa.PrimaryKeyConstraint("tenant", "id", name="pk_mails"),
+    )
+    op.create_index("ix_mails_due", "mails", ["due"], unique=False)
+    op.create_table(
         "receipts",
         sa.Column("tenant", sa.String(length=36), nullable=False),
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -260,6 +274,7 @@ def downgrade() -> None:
         "links",
         "accounts",
         "receipts",
+        "mails",
         "logout_tokens",
         "logins",
         "attempts",
