@@ -27,8 +27,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from scim_server.directory import connections, groups, tenants, tokens
+from scim_server.directory import connections, groups, sessions, standing, tenants, tokens
 from scim_server.directory.actor import Actor, at_command_line
+from scim_server.directory.sessions import Lifetimes, Origin
 from scim_server.directory.store import migrate
 from scim_server.directory.store.engine import Database
 from scim_server.directory.store.transaction import write
@@ -79,11 +80,12 @@ def _prepare(url: str, count: int, group_size: int) -> dict[str, Any]:
         large = groups.create(tx, {"displayName": "large"}, Sender()).id
         people.join(tx, small, ids[:10])
         people.join(tx, large, ids[:group_size])
+        session = sessions.open_for(tx, standing.hold(tx, ids[0]), Origin("bench"), Lifetimes())
     database.run_sql("ANALYZE")
     if not database.is_sqlite:
         database.run_sql("ANALYZE")  # as PostgreSQL does by itself, within a minute
     database.close()
-    return {"tenant": tenant.id, "token": token, "ids": ids, "small": small, "large": large}
+    return {"tenant": tenant.id, "token": token, "ids": ids, "small": small, "large": large, "session": session}
 
 
 @contextmanager
@@ -116,6 +118,7 @@ def _server(url: str, folder: str, target: str, port: int) -> Iterator[None]:
 def _scenarios(prepared: dict[str, Any]) -> list[tuple[str, int, Requests]]:
     ids, token = prepared["ids"], prepared["token"]
     some = ids[:: max(1, len(ids) // 997)]
+    others = some[1:]  # the first one is logged in
     head = f"Host: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nAccept: application/scim+json\r\n"
 
     def get(path: Callable[[int], str]) -> Requests:
@@ -130,6 +133,15 @@ def _scenarios(prepared: dict[str, Any]) -> list[tuple[str, int, Requests]]:
             return f"{lines}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
         return request
+
+    def switch(n: int) -> bytes:
+        """Somebody is deactivated, and at the next request active again."""
+        op = {"op": "replace", "path": "active", "value": bool(n % 2)}
+        body = json.dumps({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [op]})
+        lines = (
+            f"PATCH /scim/v2/Users/{others[n // 2 % len(others)]} HTTP/1.1\r\n{head}Content-Type: application/scim+json\r\n"
+        )
+        return f"{lines}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
     def numbered(n: int) -> int:
         return n * 7919 % len(ids)
@@ -151,6 +163,14 @@ def _scenarios(prepared: dict[str, Any]) -> list[tuple[str, int, Requests]]:
         ("list of 100", PORT, get(lambda n: f"/Users?startIndex={1 + n % 5 * 100}&count=100")),
         ("PATCH member, group of 10", PORT, patch(prepared["small"])),
         ("PATCH member, large group", PORT, patch(prepared["large"])),
+        ("PATCH active off and on", PORT, switch),
+        (
+            "GET /auth/verify",
+            PORT,
+            lambda _: (
+                f"GET /auth/verify HTTP/1.1\r\nHost: x\r\nCookie: scim_session={prepared['session']}\r\n\r\n".encode()
+            ),
+        ),
     ]
 
 

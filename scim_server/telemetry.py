@@ -183,6 +183,7 @@ class _Counted:
         for state, number in self._held.users.items():
             users.add_metric((state, "synced"), number)
         yield users
+        yield GaugeMetricFamily("scim_server_sessions", "Sessions that are open", value=self._held.sessions)
         expiry = GaugeMetricFamily(
             "scim_server_token_expiry_timestamp_seconds", "When a token expires", labels=("kind", "id")
         )

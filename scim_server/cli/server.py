@@ -15,6 +15,7 @@ from .. import __version__, config
 from ..directory import checks, tenants
 from ..directory.store import migrate
 from ..directory.store.engine import Database
+from ..directory.vault import Vault
 from .commands import CHECK_FAILED, REFUSED, USAGE, Stop, as_json, command, settings, show
 
 
@@ -109,7 +110,7 @@ def _serve(found: config.Settings) -> None:
 def doctor(as_json: bool) -> None:
     """Look at settings, database, schema and tokens; exit status 4 when something needs mending."""
     found = settings()
-    results = checks.run(found.database, found.base_url, str(found.data_dir))
+    results = checks.run(found.database, found.base_url, str(found.data_dir), Vault(config.server_key(found)))
     show([{"check": each.name, "ok": each.ok, "says": each.says} for each in results], as_json=as_json)
     if not all(each.ok for each in results):
         raise Stop("Something needs mending; see above.", CHECK_FAILED)

@@ -114,6 +114,8 @@ def set_break_glass(tx: Tx, user_id: str, *, on: bool) -> None:
     """Mark an account as break-glass: out of every sender's reach, its password good where others' are not."""
     standing.hold(tx, user_id)
     tx.do(_GUARD, id=user_id, guarded=on)
+    if not on and not standing.is_inside(tx, user_id):
+        ending.end(tx, [user_id], "break-glass off")  # it was let in by this alone
     audit.record(tx, "break_glass.on" if on else "break_glass.off", "User", user_id)
 
 

@@ -7,16 +7,21 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..protocol.filters import instant
-from .errors import DirectoryError
+from .errors import DirectoryError, Refused
 from .store import migrate
 from .store.engine import Database, Statement
+from .vault import Vault
 
 _VERSION = Statement("SELECT current_setting('server_version_num')")
 _EXPIRING = Statement("""
     SELECT t.name, t.expires FROM tokens t
     WHERE t.revoked IS NULL AND t.replaced_by IS NULL AND t.expires > :lately AND t.expires < :soon""")
+_SECRETS = Statement("""
+    SELECT c.name, o.client_secret FROM sso_connections o
+    JOIN connections c ON c.tenant = o.tenant AND c.id = o.connection""")
 _SOON = timedelta(days=30)
 
 
@@ -29,7 +34,7 @@ class Check:
     says: str
 
 
-def run(url: str, base_url: str, data_dir: str) -> list[Check]:
+def run(url: str, base_url: str, data_dir: str, vault: Vault) -> list[Check]:
     """Run all checks; one that cannot be made because an earlier one failed is left out."""
     results = [_data_dir(data_dir), _base_url(base_url)]
     try:
@@ -43,7 +48,7 @@ def run(url: str, base_url: str, data_dir: str) -> list[Check]:
     results.append(Check("schema", ok=True, says=f"at revision {head}"))
     database = Database(url)
     try:
-        return [*results, _version(database), _tokens(database)]
+        return [*results, _version(database), _tokens(database), _secrets(database, vault), _https(database, base_url)]
     finally:
         database.close()
 
@@ -76,3 +81,29 @@ def _tokens(database: Database) -> Check:
         return Check("tokens", ok=True, says="none expires within 30 days")
     listed = ", ".join(f"{name} on {expires[:10]}" for name, expires in rows)
     return Check("tokens", ok=False, says=f"expiring or just expired: {listed}; run: scim-server token rotate")
+
+
+def _secrets(database: Database, vault: Vault) -> Check:
+    """A server with another key than the one that sealed the secrets cannot log anybody in."""
+    closed = []
+    for name, sealed in database.run(_SECRETS, {}).rows:
+        try:
+            vault.open(sealed)
+        except Refused:
+            closed.append(name)
+    if not closed:
+        return Check("server key", ok=True, says="opens every stored secret")
+    says = f"does not open the secret of {', '.join(closed)}; set SCIM_SERVER_SECRET_KEY back to the one that sealed it"
+    return Check("server key", ok=False, says=says)
+
+
+def _https(database: Database, base_url: str) -> Check:
+    """Providers send people to https only, and so do cookies that no other site can set."""
+    if base_url.startswith("https:") or not database.run(_SECRETS, {}).rows:
+        return Check("login over https", ok=True, says=base_url or "no login is set up")
+    says = "people log in over plain http; set SCIM_SERVER_BASE_URL to the https address that they use"
+    return Check("login over https", ok=base_url == "" or _is_local(base_url), says=says)
+
+
+def _is_local(base_url: str) -> bool:
+    return urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")

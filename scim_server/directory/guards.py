@@ -20,7 +20,7 @@ _LEAVING = Statement(f"""
     SELECT a.id FROM accounts a WHERE a.tenant = :tenant AND a.id IN ({{ids}}) AND a.role IN {_ADMINS}""")
 _LOCK_TENANT = Statement("SELECT t.id FROM tenants t WHERE t.id = :tenant {lock t}")
 _STAYING = Statement(f"""
-    SELECT a.id FROM accounts a CROSS JOIN resources r
+    SELECT a.id, r.guarded FROM accounts a CROSS JOIN resources r
     WHERE a.tenant = :tenant AND a.role IN {_ADMINS} AND (a.locked_from IS NULL OR a.locked_until <= :now)
       AND r.tenant = a.tenant AND r.id = a.id AND r.deleted IS NULL AND r.active""")
 _INSIDE = Statement("""
@@ -49,10 +49,12 @@ def keep_an_admin(tx: Tx, leaving: Sequence[str]) -> None:
     if not tx.all(_LEAVING, ids=ids):
         return
     tx.one(_LOCK_TENANT)  # or two admins could each rely on the other while both are ended
-    if not {row[0] for row in tx.all(_STAYING, now=tx.now)} - set(leaving):
+    staying = {row[0]: row[1] for row in tx.all(_STAYING, now=tx.now) if row[0] not in leaving}
+    gate = standing.access_group(tx)
+    if not (staying if gate is None else any(staying.values()) or _inside(tx, staying, gate)):
         raise Refused(
-            "This is the last active admin of the tenant, who cannot be deactivated, locked, deleted or demoted. "
-            "Make another admin first: scim-server admin grant USERNAME"
+            "This is the last active admin of the tenant, who cannot be deactivated, locked, deleted, demoted or taken "
+            "out of the access group. Make another admin first: scim-server admin grant USERNAME"
         )
 
 
@@ -63,11 +65,20 @@ def gives_access(tx: Tx, group_id: str) -> bool:
 
 
 def end_outsiders(tx: Tx, gone: Iterable[str]) -> None:
-    """End those among people and members of groups who are outside the access group by now."""
+    """End those among people and members of groups who are outside the access group by now.
+
+    Raises Refused when the last admin would be among them.
+    """
+    tx.one(_LOCK_TENANT)  # or two who close one of two ways in could each rely on the other's
     gate = standing.access_group(tx)
     people = [row[0] for row in tx.all(_BELOW, ids=_ids(gone))]
-    inside = {row[0] for row in tx.all(_INSIDE, ids=_ids(people), gate=gate)}
-    ending.end(tx, sorted(set(people) - inside), "left the access group")
+    outside = sorted(set(people) - _inside(tx, people, gate))
+    keep_an_admin(tx, outside)
+    ending.end(tx, outside, "left the access group")
+
+
+def _inside(tx: Tx, people: Iterable[str], gate: str | None) -> set[str]:
+    return {row[0] for row in tx.all(_INSIDE, ids=_ids(people), gate=gate)}
 
 
 def _ids(ids: Iterable[str]) -> str:

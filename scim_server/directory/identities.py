@@ -115,11 +115,13 @@ def link(tx: Tx, sso_connection: str, proof: Proof, user: Stored, method: str) -
         mails.queue(tx, mailbox, f"{name} was connected to your account", _NOTICE.format(name=name, at=tx.now[:16]))
 
 
-def note_use(tx: Tx, sso_connection: str, proof: Proof) -> None:
-    """Write down that an identity was used, and the address that the provider named; it is for display only."""
-    tx.do(
-        _USED, sso_connection=sso_connection, subject=proof.subject, now=tx.now, last_email=shown(proof.email)
-    )  # fmt: skip
+def note_use(tx: Tx, sso_connection: str, proof: Proof) -> bool:
+    """Write down that an identity was used, and the address that the provider named; it is for display only.
+
+    Tells whether it is there still, and keeps it from being undone until the transaction ends.
+    """
+    row = {"sso_connection": sso_connection, "subject": proof.subject}
+    return tx.do(_USED, **row, now=tx.now, last_email=shown(proof.email)) == 1
 
 
 def unlink(tx: Tx, identity: Identity, cause: str = "unlinked") -> None:

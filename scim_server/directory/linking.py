@@ -95,7 +95,8 @@ def _known(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str) -> Standing:
         raise NoAccount("linked_to_deleted", user_id) from None
     except NotLetIn as error:
         raise NoAccount(error.reason, user_id) from None
-    identities.note_use(tx, sso.id, proof)
+    if not identities.note_use(tx, sso.id, proof):
+        raise NoAccount("not_linked", user_id)  # undone since it was looked up
     return person
 
 

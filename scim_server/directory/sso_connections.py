@@ -45,6 +45,7 @@ _UPDATE = Statement("""
     UPDATE sso_connections SET issuer = :issuer, client_id = :client_id, client_secret = :client_secret,
       settings = :settings, version = version + 1, metadata = NULL, keys = NULL, fetched = NULL, keys_fetched = NULL
     WHERE tenant = :tenant AND id = :id""")
+_LOCK = Statement("SELECT o.id FROM sso_connections o WHERE o.tenant = :tenant AND o.id = :id {lock o alone}")
 _DELETE = Statement("DELETE FROM sso_connections WHERE tenant = :tenant AND id = :id")
 _PUBLISHED = Statement("""
     SELECT o.metadata, o.keys, o.fetched FROM sso_connections o
@@ -169,9 +170,10 @@ def change(tx: Tx, sso: SsoConnection, **changes: Any) -> SsoConnection:
 
 def remove(tx: Tx, sso: SsoConnection) -> dict[str, int]:
     """Remove the login half: its sessions, links and half-done logins end. Returns how many people and links."""
+    tx.one(_LOCK, id=sso.id)
+    unlinked = identities.forget_connection(tx, sso.id)  # first: a login on its way is waited for, and its session ends
     people = sessions.end_of_connection(tx, sso.id, "connection removed")
     attempts.drop_of_connection(tx, sso.id)
-    unlinked = identities.forget_connection(tx, sso.id)
     tx.do(_DELETE, id=sso.id)
     audit.record(tx, "sso_connection.removed", "Connection", sso.connection, before=told(sso))
     return {"people": len(people), "identities": unlinked}

@@ -17,6 +17,9 @@ DEFAULT = "default"
 _INSERT = Statement("INSERT INTO tenants (id, name, created) VALUES (:id, :name, :created) ON CONFLICT DO NOTHING")
 _ALL = Statement("SELECT t.id, t.name, t.created FROM tenants t ORDER BY t.name")
 _SET_ACCESS_GROUP = Statement("UPDATE tenants SET access_group = :access_group WHERE id = :tenant")
+_LOCK_GROUPS = Statement("""
+    SELECT r.id FROM resources r WHERE r.tenant = :tenant AND r.kind = 'Group' AND r.deleted IS NULL ORDER BY r.id
+    {lock r}""")
 _PEOPLE = Statement("""
     SELECT r.id FROM resources r
     WHERE r.tenant = :tenant AND r.kind = 'User' AND r.deleted IS NULL AND r.active""")
@@ -73,6 +76,7 @@ def ensure_default(database: Database) -> Tenant:
 
 def set_access_group(tx: Tx, group_id: str | None) -> None:
     """Let only the members of a group come in, or everybody; who is not in it is ended."""
+    tx.all(_LOCK_GROUPS)  # who leaves a group at this moment is waited for, or would stay
     before = standing.access_group(tx)
     tx.do(_SET_ACCESS_GROUP, access_group=group_id)
     if group_id is not None:
