@@ -138,9 +138,8 @@ def _scenarios(prepared: dict[str, Any]) -> list[tuple[str, int, Requests]]:
         """Somebody is deactivated, and at the next request active again."""
         op = {"op": "replace", "path": "active", "value": bool(n % 2)}
         body = json.dumps({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": [op]})
-        lines = (
-            f"PATCH /scim/v2/Users/{others[n // 2 % len(others)]} HTTP/1.1\r\n{head}Content-Type: application/scim+json\r\n"
-        )
+        path = f"/scim/v2/Users/{others[n // 2 % len(others)]}"
+        lines = f"PATCH {path} HTTP/1.1\r\n{head}Content-Type: application/scim+json\r\n"
         return f"{lines}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
     def numbered(n: int) -> int:
