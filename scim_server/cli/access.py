@@ -116,7 +116,7 @@ def add_connection(
         if strict is not None or group_patch_status is not None:
             held = connections.change(tx, name, strict=strict, group_patch_status=status)
         added = sso_connections.create(tx, held, kind, **given)
-    show(asdict(held) | {"login": sso.described(added)}, as_json=as_json)
+    _show(held, added, as_json=as_json)
     if not as_json:
         sso.say_what_the_console_needs(added)
 
@@ -143,7 +143,7 @@ def show_connection(name: str, tenant_name: str, as_json: bool) -> None:
     with reading(tenant_name) as tx:
         found = connections.named(tx, name)
         login = sso_connections.of(tx, found)
-        show(asdict(found) | {"login": sso.described(login) if login else None}, as_json=as_json)
+        _show(found, login, as_json=as_json)
 
 
 @connection.command("set")
@@ -169,7 +169,7 @@ def set_connection(
         held = sso_connections.of(tx, changed)
         if any(value is not None for value in login.values()):
             held = sso_connections.change(tx, sso.login_of(held, name), **sso.changes(sso.login_of(held, name), login))
-    show(asdict(changed) | {"login": sso.described(held) if held else None}, as_json=as_json)
+    _show(changed, held, as_json=as_json)
 
 
 @connection.command("test")
@@ -204,6 +204,18 @@ def remove_connection(name: str, tenant_name: str, login_only: bool, as_json: bo
         if not login_only:
             ended["tokens"] = connections.remove(tx, held)
     show({"name": name, "removed": True, **ended}, as_json=as_json)
+
+
+def _show(held: connections.Connection, login: sso_connections.SsoConnection | None, *, as_json: bool) -> None:
+    """Both halves of a connection: in JSON the login as an object of its own, for people a line for each fact."""
+    described = sso.described(login) if login else None
+    if as_json:
+        show(asdict(held) | {"login": described}, as_json=True)
+        return
+    lines = {
+        f"login {name}": ", ".join(each) if isinstance(each, list) else each for name, each in (described or {}).items()
+    }
+    show(asdict(held) | (lines or {"login": None}), as_json=False)
 
 
 @click.group()
