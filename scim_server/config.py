@@ -7,16 +7,18 @@ it. An unknown ``SCIM_SERVER_*`` name is an error: a mistyped setting must not p
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from .limits import Limits
+
+AnyNetwork = IPv4Network | IPv6Network
 
 PREFIX = "SCIM_SERVER_"
 _SHORTEST_KEY = 32
@@ -25,6 +27,21 @@ _DIGITS = 20  # Python itself refuses to read thousands of them
 
 class ConfigError(Exception):
     """A setting is wrong; the message says which, why and what would do."""
+
+
+def networks(text: str) -> tuple[AnyNetwork, ...]:
+    """Read ``10.0.0.0/8, ::1/128``. Raises ValueError that says which part is no network, and what one looks like."""
+    return tuple(_network(part) for part in text.replace(",", " ").split())
+
+
+def _network(text: str) -> AnyNetwork:
+    try:
+        meant = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a network; write it like 10.0.0.0/8 or ::1/128.") from None
+    if "/" in text and ip_address(text.partition("/")[0]) != meant.network_address:
+        raise ValueError(f"{text!r} is an address inside a network; the network is {meant}.")
+    return meant
 
 
 def _text(value: str) -> str:
@@ -82,14 +99,11 @@ def _key(value: str) -> str:
     return value
 
 
-def _networks(value: str) -> tuple[Any, ...]:
-    found = []
-    for each in value.replace(",", " ").split():
-        try:
-            found.append(ipaddress.ip_network(each))
-        except ValueError:
-            raise ConfigError(f"must list networks such as 10.0.0.0/8; {each[:50]} is none") from None
-    return tuple(found)
+def _networks(value: str) -> tuple[AnyNetwork, ...]:
+    try:
+        return networks(value)
+    except ValueError as error:
+        raise ConfigError(f"must list networks by comma: {error}".removesuffix(".")) from None
 
 
 _LIMITS = Limits()
@@ -152,7 +166,7 @@ class Settings:
     session_idle_minutes: int = _setting(120, _whole(1, 525_600), "Minutes without use after which a session ends")
     session_hours: int = _setting(12, _whole(1, 8_760), "Hours after which a session ends in any case")
     invite_expire_hours: int = _setting(72, _whole(1, 72), "Hours that a one-time link works")
-    provider_networks: tuple[Any, ...] = _setting(
+    provider_networks: tuple[AnyNetwork, ...] = _setting(
         (), _networks, "Networks in which an identity provider may live though they are not public, by CIDR"
     )
     proxy_hops: int = _setting(0, _whole(0, 10), "Proxies in front whose X-Forwarded headers are believed")

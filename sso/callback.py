@@ -5,7 +5,6 @@ The attempt is found and burned before anything else the provider says is looked
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from flask import Response, request
@@ -20,7 +19,13 @@ from .errors import LoginRefused, Sentence
 from .providers import kinds
 from .providers.base import Started
 
-_ERROR = re.compile(r"[a-z_]{1,40}")
+# RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, GitHub. No others: what a visitor may choose must not become a label.
+_ERRORS = frozenset(
+    """access_denied invalid_request invalid_scope server_error temporarily_unavailable unauthorized_client
+    unsupported_response_type account_selection_required consent_required interaction_required login_required
+    invalid_request_object invalid_request_uri registration_not_supported request_not_supported
+    request_uri_not_supported application_suspended redirect_uri_mismatch""".split()
+)
 
 
 def answer(connection: str) -> Response:
@@ -68,4 +73,4 @@ def _given(name: str) -> str | None:
 def _error() -> str:
     """The provider's error code where it is one; its text is nobody's to read."""
     code = request.args.get("error", "")
-    return code if _ERROR.fullmatch(code) else "error"
+    return code if code in _ERRORS else "error"

@@ -51,13 +51,22 @@ def take_back(response: Response, cookie: str) -> None:
 
 
 class FormSession(SecureCookieSessionInterface):
-    """Flask's own session, which holds the form token alone, under the same rules as our cookies."""
+    """Flask's own session, which holds the form token alone, under the same rules as our cookies.
+
+    An application that gives itself a key later on has the session it expects.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
 
     def get_cookie_name(self, app: Flask) -> str:
-        return name_of(_FORM, request)
+        return name_of(_FORM, request) if self._is_ours(app) else super().get_cookie_name(app)
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        return is_secure(request)
+        return is_secure(request) if self._is_ours(app) else super().get_cookie_secure(app)
 
-    def get_cookie_samesite(self, app: Flask) -> str:
-        return "Lax"
+    def get_cookie_samesite(self, app: Flask) -> str | None:
+        return "Lax" if self._is_ours(app) else super().get_cookie_samesite(app)
+
+    def _is_ours(self, app: Flask) -> bool:
+        return app.secret_key == self._key

@@ -119,11 +119,21 @@ def _offered(door: LoginDoor, email: str) -> list[SsoConnection] | None:
     every = door.connections()
     if email:
         named = [each for each in every if each.settings.domains and each.settings.owns(email)]
-        return named or [each for each in every if not each.settings.domains and not door.multi]
+        return _told_apart(named) or [each for each in every if not each.settings.domains and not door.multi]
     return None if every and (door.multi or len(every) >= _MANY) else every
 
 
-def _last_first(offered: list[SsoConnection]) -> list[SsoConnection]:
-    """The one that this browser used last stands first."""
+def _told_apart(offered: list[SsoConnection]) -> list[SsoConnection]:
+    """Of several tenants' connections that look alike and ask the same of the same provider, one stands for all."""
     last = cookies.read(cookies.LAST)
-    return sorted(offered, key=lambda each: each.id != last)
+    alike = {
+        (each.name, each.kind, each.issuer, each.client_id, each.settings.max_age): each
+        for each in sorted(offered, key=lambda each: each.id == last)
+    }
+    return list(alike.values())
+
+
+def _last_first(offered: list[SsoConnection]) -> list[SsoConnection]:
+    """The one that this browser used last stands first, the others by name."""
+    last = cookies.read(cookies.LAST)
+    return sorted(offered, key=lambda each: (each.id != last, each.name.casefold()))

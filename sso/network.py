@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -30,42 +30,18 @@ from requests.exceptions import InvalidURL
 from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_encoding_from_headers
 
+from .addresses import ProviderUnreachable, admit
+
+__all__ = ["Network", "ProviderBusy", "ProviderUnreachable"]
+
 S = TypeVar("S", bound=requests.Session)
 
 _PORTS = {"http": 80, "https": 443}
-_SETTING = "SCIM_SERVER_PROVIDER_NETWORKS"
 _HEADERS_AND_FRAMING = 65_536
-
-
-class ProviderUnreachable(Exception):
-    """A call came to nothing.
-
-    ``category`` is one of a few words that a tenant admin may see: address, timeout, too_large, redirect, tls,
-    unreachable, status, not_json. The message is for the operator; no part of an answer is in either.
-    """
-
-    def __init__(self, category: str, message: str) -> None:
-        super().__init__(message)
-        self.category = category
 
 
 class ProviderBusy(Exception):
     """All slots are taken."""
-
-
-def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Read ``10.0.0.0/8, ::1/128``. Raises ValueError that says which part is no network, and what one looks like."""
-    return tuple(_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        meant = ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a network; write it like 10.0.0.0/8 or ::1/128.") from None
-    if "/" in text and ip_address(text.partition("/")[0]) != meant.network_address:
-        raise ValueError(f"{text!r} is an address inside a network; the network is {meant}.")
-    return meant
 
 
 class Network:
@@ -196,7 +172,7 @@ class _Adapter(BaseAdapter):
         for done, (family, _, _, _, address) in enumerate(found):
             try:
                 # Tested before as well: whether an address refuses or is refused would tell what listens inside.
-                self._admit(str(address[0]), secure=target.secure)
+                admit(str(address[0]), self._allowed, secure=target.secure)
                 return self._connected(family, address, target, deadline.left() / (len(found) - done))
             except (OSError, ProviderUnreachable) as failure:
                 last = failure
@@ -209,55 +185,13 @@ class _Adapter(BaseAdapter):
         try:
             line.settimeout(seconds)
             line.connect(address)
-            self._admit(line.getpeername()[0], secure=target.secure)
+            admit(line.getpeername()[0], self._allowed, secure=target.secure)
             line.settimeout(self._seconds)
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:
             line.close()
             raise
         return line
-
-    def _admit(self, text: str, *, secure: bool) -> None:
-        """Refuse an address that is not public, unless the operator allows it; only there may a call be plain http."""
-        address = _destination(ip_address(text))
-        if _in(address, _NEVER):
-            raise ProviderUnreachable("address", f"{address} is no identity provider; it serves the machine itself.")
-        if _in(address, self._allowed):
-            return
-        if not _is_public(address):
-            message = f"{address} is not a public address; an operator can allow its network in {_SETTING}."
-            raise ProviderUnreachable("address", message)
-        if not secure:
-            message = f"Plain http is for networks in {_SETTING} only; enter an https:// address."
-            raise ProviderUnreachable("address", message)
-
-
-_NAT64 = IPv6Network("64:ff9b::/96")
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
-# Where clouds hand out the machine's own credentials: no setting opens them, not even 0.0.0.0/0.
-_NEVER = networks(
-    "169.254.169.254, 169.254.170.2, 169.254.170.23, fd00:ec2::254, fd00:ec2::23, 100.100.100.200, 168.63.129.16"
-)
-_UNKNOWN_TO_PYTHON_3_11 = networks("192.0.0.0/24, 192.88.99.0/24, 3fff::/20")
-
-
-def _destination(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Where packets go in the end: mapped, 6to4 and NAT64 addresses carry an IPv4 address."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address in _NAT64:
-        return IPv4Address(address.packed[-4:])
-    return address.ipv4_mapped or address.sixtofour or address
-
-
-def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
-        return False
-    return address.is_global and not (address.is_multicast or _in(address, _UNKNOWN_TO_PYTHON_3_11))
-
-
-def _in(address: IPv4Address | IPv6Address, those: Sequence[IPv4Network | IPv6Network]) -> bool:
-    return any(address in network for network in those)
 
 
 class _Target(NamedTuple):

@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from scim_server.directory import logins, sso_connections
-from scim_server.directory.errors import Refused, Unavailable
+from scim_server.directory.errors import Unavailable
 
 from . import callback, cookies, local, login, me, pages, signout, verify
 from .door import LoginDoor, hang, request_id, the_door, visit
@@ -57,7 +57,7 @@ def install(app: Flask, door: LoginDoor) -> None:
     app.config[cookies.HTTPS] = door.settings.base_url.startswith("https:")
     if app.secret_key is None:
         app.secret_key = door.vault.derived("forms")
-        app.session_interface = cookies.FormSession()
+        app.session_interface = cookies.FormSession(app.secret_key)
     blueprint = Blueprint("login", __name__, template_folder="templates")
     for route in ROUTES:
         blueprint.add_url_rule(route.path, _endpoint(route), route.view, methods=[route.method])
@@ -73,6 +73,7 @@ def install(app: Flask, door: LoginDoor) -> None:
     blueprint.register_error_handler(LoginRefused, refused)
     blueprint.register_error_handler(Exception, failed)
     app.register_blueprint(blueprint)
+    app.register_error_handler(Unavailable, _busy)  # what ``login_required`` meets in a view of somebody else's
 
 
 def refused(error: LoginRefused) -> Response:
@@ -107,10 +108,12 @@ def failed(error: Exception) -> Any:
         return pages.http_error(error)
     if isinstance(error, Unavailable):
         return pages.message(Sentence.UNAVAILABLE)
-    if isinstance(error, Refused):
-        return pages.message(Sentence.FAILED)
     the_door().observer.page_failed(request_id())
     return pages.message(Sentence.FAILED)
+
+
+def _busy(_: Unavailable) -> Response:
+    return Response("The server is busy; try again in a moment.\n", 503, {"Retry-After": "2"}, mimetype="text/plain")
 
 
 def _endpoint(route: Route) -> str:

@@ -6,6 +6,7 @@ Each request asks the directory, so an account that ended is out with the next o
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
@@ -26,6 +27,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _ASKING, _PERSON = "scim_server.asking", "scim_server.person"  # what a request knows already
+_PLAIN = "".join(chr(each) for each in range(0x20, 0x7F) if chr(each) != "%")
+_EDGES = re.compile(r"^ | $")  # blanks that a header loses
 _CHALLENGE = WWWAuthenticate("bearer", {"realm": "login"})  # a personal token would do (RFC 9110 §15.5.2)
 
 
@@ -138,16 +141,12 @@ def _told(person: Person) -> Response:
 
 
 def _header(text: str, apart: str = "") -> str:
-    """A name as UTF-8 on one line, as WSGI wants it (PEP 3333), whatever a sender called somebody.
+    """A name in printable ASCII, the rest percent-encoded, so that two names never look the same.
 
-    What would be lost or misread on the way is percent-encoded, and so is ``%``: two names never look the same.
+    Raw UTF-8 would arrive as something else with every other server, proxy and framework (RFC 9110 §5.5).
     """
-    edges = (0, len(text) - 1)
-    kept = (
-        quote(each, safe="") if each in f"%{apart}" or not each.isprintable() or (each == " " and at in edges) else each
-        for at, each in enumerate(text)
-    )
-    return "".join(kept).encode().decode("latin-1")
+    encoded = quote(text, safe=_PLAIN.replace(apart, ""), errors="surrogatepass")
+    return _EDGES.sub("%20", encoded)
 
 
 def _wants_page() -> bool:
