@@ -20,12 +20,13 @@ from .providers import kinds
 from .providers.base import Started
 
 # RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, GitHub. No others: what a visitor may choose must not become a label.
-_ERRORS = frozenset(
-    """access_denied invalid_request invalid_scope server_error temporarily_unavailable unauthorized_client
-    unsupported_response_type account_selection_required consent_required interaction_required login_required
-    invalid_request_object invalid_request_uri registration_not_supported request_not_supported
-    request_uri_not_supported application_suspended redirect_uri_mismatch""".split()
-)
+_ERRORS = frozenset({
+    "access_denied", "invalid_request", "invalid_scope", "server_error", "temporarily_unavailable",
+    "unauthorized_client", "unsupported_response_type", "account_selection_required", "consent_required",
+    "interaction_required", "login_required", "invalid_request_object", "invalid_request_uri",
+    "registration_not_supported", "request_not_supported", "request_uri_not_supported", "application_suspended",
+    "redirect_uri_mismatch",
+})  # fmt: skip
 
 
 def answer(connection: str) -> Response:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import flask_bootstrap
 from flask import Response, make_response, redirect, render_template, request, send_file, url_for
 from flask_wtf.csrf import generate_csrf, validate_csrf
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from wtforms.validators import ValidationError
 
 from scim_server.directory.errors import Unavailable
@@ -79,7 +79,8 @@ def http_error(error: HTTPException) -> Response | HTTPException:
         return error
     response = message(Sentence.NOTHING)
     response.status_code = error.code
-    response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
+    if isinstance(error, MethodNotAllowed):
+        response.allow.update(sorted(error.valid_methods or ()))
     return response
 
 

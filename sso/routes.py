@@ -16,6 +16,8 @@ from . import callback, cookies, local, login, me, pages, signout, verify
 from .door import LoginDoor, hang, request_id, the_door, visit
 from .errors import LoginRefused, Sentence
 
+_LARGEST_FORM = 65_536  # bytes
+
 
 class Route(NamedTuple):
     """One row of the table. ``form`` tells whether it is one of our forms that posts here."""
@@ -66,6 +68,7 @@ def install(app: Flask, door: LoginDoor) -> None:
     @blueprint.before_request
     def begin() -> None:
         g.begun = time.perf_counter()
+        request.max_content_length = _LARGEST_FORM
         if request.method == "POST" and request.endpoint not in without_form:
             pages.require_form_token()
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Response, jsonify, request
@@ -68,18 +70,24 @@ def back_channel(connection: str) -> Response:
         with door.write(sso.tenant) as tx:
             if not take_logout_token(tx, sso.id, jti, until):
                 raise BadToken("replay")
-            ended = []
-            if "sid" in found:
-                ended = sessions.end_of_connection(tx, sso.id, "back-channel logout", idp_sid=found["sid"])
-            if not ended and "sub" in found:
-                sessions.end_of_connection(tx, sso.id, "back-channel logout", subject=found["sub"])
+            _end_by_provider(tx, sso, found)
     except BadToken as error:
         return _refusal(400, f"The logout token does not count: {error.reason}.")
     except LoginRefused as error:
-        if error.sentence is Sentence.BUSY:
-            return _refusal(503, "Busy; try again in a moment.", {"Retry-After": "2"})
-        return _refusal(400, f"The logout token cannot be checked: {error.reason}.")
+        return _busy(error) or _refusal(400, f"The logout token cannot be checked: {error.reason}.")
     return Response(status=200)
+
+
+def _end_by_provider(tx: Tx, sso: SsoConnection, found: Mapping[str, Any]) -> None:
+    """End what a logout token names: its session, or all of its person there where we do not know that session.
+
+    One that was logged out here is known still: the provider tells of its end too, and other devices stay.
+    """
+    sid, cause = found.get("sid"), "back-channel logout"
+    if sid is not None and sessions.knows_sid(tx, sso.id, sid):
+        sessions.end_of_connection(tx, sso.id, cause, idp_sid=sid)
+    elif "sub" in found:
+        sessions.end_of_connection(tx, sso.id, cause, subject=found["sub"])
 
 
 def revoke_globally(connection: str) -> Response:
@@ -96,7 +104,8 @@ def revoke_globally(connection: str) -> Response:
         with door.at_provider():
             _check_revocation(door, sso, token.strip())
     except (BadToken, LoginRefused) as error:
-        return _refusal(401, f"The token does not count: {error.reason}.", {"WWW-Authenticate": "Bearer"})
+        told = f"The token does not count: {error.reason}."
+        return _busy(error) or _refusal(401, told, {"WWW-Authenticate": "Bearer"})
     body = request.get_json(silent=True)
     named = body.get("sub_id") if isinstance(body, dict) else None
     if not isinstance(named, dict):
@@ -167,6 +176,13 @@ def _person(tx: Tx, sso: SsoConnection, named: dict[str, object]) -> str | None:
     if named.get("format") == "email":
         linked = linking.linked_by_email(tx, sso, str(named.get("email")))
         return linked[0] if len(linked) == 1 else None
+    return None
+
+
+def _busy(error: BadToken | LoginRefused) -> Response | None:
+    """The answer where a provider could not be asked for now; who is told so tries again."""
+    if isinstance(error, LoginRefused) and error.sentence is Sentence.BUSY:
+        return _refusal(503, "Busy; try again in a moment.", {"Retry-After": "2"})
     return None
 
 

@@ -47,8 +47,8 @@ def folded(username: str) -> str:
 
 
 def named(tx: Tx, username: str) -> Candidate | None:
-    """The account with this username."""
-    return _candidate(tx.one(_BY_NAME, name=folded(username)))
+    """The account with this username; NUL is in nobody's, and PostgreSQL takes none."""
+    return None if "\0" in username else _candidate(tx.one(_BY_NAME, name=folded(username)))
 
 
 def of(tx: Tx, user_id: str) -> Candidate | None:

@@ -14,7 +14,7 @@ from ..protocol.render import Stored
 from . import audit, minting, standing
 from .actor import Actor
 from .errors import NotFound
-from .ids import new_id
+from .ids import is_id, new_id
 from .standing import Standing
 from .store.engine import Database, Statement
 from .store.transaction import Tx
@@ -58,6 +58,9 @@ _OF_CONNECTION = """
 _END_CONNECTION = Statement(f"{_OF_CONNECTION} RETURNING user_id")
 _END_SUBJECT = Statement(f"{_OF_CONNECTION} AND subject = :subject RETURNING user_id")
 _END_SID = Statement(f"{_OF_CONNECTION} AND idp_sid = :idp_sid RETURNING user_id")
+_KNOWS_SID = Statement("""
+    SELECT 1 FROM sessions s
+    WHERE s.tenant = :tenant AND s.sso_connection = :sso_connection AND s.idp_sid = :idp_sid LIMIT 1""")
 
 
 class Lifetimes(NamedTuple):
@@ -170,7 +173,7 @@ def of(tx: Tx, user_id: str, lifetimes: Lifetimes) -> list[Listed]:
 
 def end(tx: Tx, user_id: str, session_id: str, cause: str) -> None:
     """End one session of a person. Raises NotFound."""
-    if tx.do(_END_ONE, id=session_id, user_id=user_id, now=tx.now, cause=cause) == 0:
+    if not is_id(session_id) or tx.do(_END_ONE, id=session_id, user_id=user_id, now=tx.now, cause=cause) == 0:
         raise NotFound("There is no such session; it may have ended already.")
     audit.record(tx, "session.revoked", "User", user_id, after={"session": session_id, "cause": cause})
 
@@ -181,6 +184,11 @@ def end_others(tx: Tx, user_id: str, keep: str, cause: str) -> int:
     if ended:
         audit.record(tx, "session.revoked", "User", user_id, after={"count": ended, "cause": cause})
     return ended
+
+
+def knows_sid(tx: Tx, sso_connection: str, idp_sid: str) -> bool:
+    """Whether a session was opened by this session of a provider, be it over by now."""
+    return tx.one(_KNOWS_SID, sso_connection=sso_connection, idp_sid=idp_sid) is not None
 
 
 def end_of_connection(

@@ -36,7 +36,8 @@ _VERIFY = Statement("""
     WHERE t.id = :id AND c.removed IS NULL""")
 _NOTE_USE = Statement("""
     UPDATE tokens SET last_used = :now, last_address = :address, last_agent = :agent
-    WHERE tenant = :tenant AND id = :id""")
+    WHERE tenant = :tenant AND id IN (
+      SELECT t.id FROM tokens t WHERE t.tenant = :tenant AND t.id = :id {free t})""")
 _COLUMNS = """t.id, t.name, c.name, t.scopes, t.created, t.created_by, t.expires, t.revoked, t.replaced_by,
     t.last_used, t.last_address, t.last_agent
     FROM tokens t JOIN connections c ON c.tenant = t.tenant AND c.id = t.connection WHERE t.tenant = :tenant"""
