@@ -8,13 +8,16 @@ LOCKS := requirements.lock requirements-run.lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test setup check bench lock clean
+.PHONY: help run demo test setup check bench lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1#/p' Makefile | awk -F'#' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 run: $(VENV)/.run-installed ## start the server on http://127.0.0.1:8000 (ARGS="--port 8001" for more)
 	@exec $(BIN)/scim-server run $(ARGS)
+
+demo: $(VENV)/.run-installed ## invented people to log in as, and to end, on this machine (ARGS="--port 8010" for more)
+	@exec $(BIN)/scim-server demo $(ARGS)
 
 test: $(VENV)/.test-installed ## the whole suite, on SQLite and on a real PostgreSQL (PYTEST_ARGS="-k filter")
 	$(BIN)/pytest $(PYTEST_ARGS)

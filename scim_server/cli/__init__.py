@@ -8,6 +8,7 @@ program may read the answer. What is changed here is audited as ``cli:<user of t
 ``database``  db
 ``access``    tenant, connection, token; ``sso`` the login half of a connection
 ``people``    user, group; ``accounts`` how they get in, admin, logins
+``demo``      demo
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from . import access, accounts, database, people, server
+from . import access, accounts, database, demo, people, server
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,5 +37,6 @@ for _command in (
     people.group,
     accounts.admin,
     accounts.login_log,
+    demo.demo,
 ):
     main.add_command(_command)
