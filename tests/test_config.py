@@ -1,6 +1,9 @@
 """Settings: read once, checked, each error one line that names the setting and what would do."""
 
 import re
+import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,70 @@ def test_a_base_url_must_be_one(value: str) -> None:
     assert refused(BASE_URL=value) == "SCIM_SERVER_BASE_URL must be a URL such as https://accounts.example.com"
 
 
+@pytest.mark.parametrize(
+    "value", ["mail.example.com", "https://mail.example.com", "smtp://", "smtp://[", "smtp://x:y", ""]
+)
+def test_a_mail_server_is_named_by_a_url(value: str) -> None:
+    assert (
+        refused(SMTP_URL=value)
+        == "SCIM_SERVER_SMTP_URL must be a URL such as smtp://user:password@mail.example.com:587"
+    )
+
+
+def test_a_key_that_could_be_guessed_is_refused_with_a_way_to_make_one() -> None:
+    told = "SCIM_SERVER_SECRET_KEY must have at least 32 characters; make one with: openssl rand -hex 32"
+    assert refused(SECRET_KEY="x" * 31) == told
+    assert load({"SCIM_SERVER_SECRET_KEY": "x" * 32}).secret_key == "x" * 32
+
+
+def test_networks_are_listed_by_comma_and_shown_as_they_are() -> None:
+    settings = load({"SCIM_SERVER_PROVIDER_NETWORKS": "10.0.0.0/8, ::1/128,192.168.1.7"})
+    shown = {row["name"]: row["value"] for row in config.described(settings)}
+    assert shown["SCIM_SERVER_PROVIDER_NETWORKS"] == "10.0.0.0/8, ::1/128, 192.168.1.7/32"
+    assert load({"SCIM_SERVER_PROVIDER_NETWORKS": ""}).provider_networks == ()
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1/8", "example.com", "10.0.0.0/33"])
+def test_what_is_no_network_is_told_by_name(value: str) -> None:
+    told = refused(PROVIDER_NETWORKS=f"192.168.0.0/16, {value}")
+    assert told.startswith(f"SCIM_SERVER_PROVIDER_NETWORKS must list networks by comma: '{value}' is ")
+    assert "10.0.0.0/8" in told, "it shows one"
+
+
+def test_the_servers_key_is_the_setting_or_one_made_once_that_nobody_else_reads(tmp_path: Path) -> None:
+    given = load({"SCIM_SERVER_DATA_DIR": str(tmp_path / "unused"), "SCIM_SERVER_SECRET_KEY": "x" * 32})
+    assert config.server_key(given) == "x" * 32
+    assert not (tmp_path / "unused").exists()
+    settings = load({"SCIM_SERVER_DATA_DIR": str(tmp_path / "data")})
+    made = config.server_key(settings)
+    assert len(made) == 64
+    assert config.server_key(settings) == made
+    assert stat.S_IMODE((tmp_path / "data/secret.key").stat().st_mode) == 0o600
+    assert [each.name for each in (tmp_path / "data").iterdir()] == ["secret.key"]
+
+
+def test_of_several_workers_that_make_the_key_at_once_one_does(tmp_path: Path) -> None:
+    settings = load({"SCIM_SERVER_DATA_DIR": str(tmp_path)})
+    asked = [
+        subprocess.Popen([sys.executable, "-c", _ASK_FOR_KEY, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    told = {each.communicate()[0] for each in asked}
+    assert told == {config.server_key(settings)}
+
+
+_ASK_FOR_KEY = """
+import sys
+from scim_server.config import load, server_key
+sys.stdout.write(server_key(load({"SCIM_SERVER_DATA_DIR": sys.argv[1]})))
+"""
+
+
+def test_a_key_that_cannot_be_made_is_one_line_that_names_the_setting() -> None:
+    with pytest.raises(ConfigError, match=r"^The key file \S+ cannot be used: .*\. See SCIM_SERVER_SECRET_KEY\.$"):
+        config.server_key(load({"SCIM_SERVER_DATA_DIR": "/dev/null/x"}))
+
+
 def test_one_of_several_values_is_told_with_all() -> None:
     assert refused(SQLITE_SYNCHRONOUS="OFF") == "SCIM_SERVER_SQLITE_SYNCHRONOUS must be one of FULL, NORMAL"
 
@@ -102,7 +169,7 @@ def test_a_file_that_cannot_be_read_is_told_by_name_and_not_by_content(tmp_path:
 
 
 def test_a_secret_comes_from_one_place() -> None:
-    told = refused(SECRET_KEY="x", SECRET_KEY_FILE="/nowhere")
+    told = refused(SECRET_KEY="x" * 32, SECRET_KEY_FILE="/nowhere")
     assert told == "SCIM_SERVER_SECRET_KEY_FILE is set beside SCIM_SERVER_SECRET_KEY; set one of them"
 
 
@@ -111,7 +178,13 @@ def test_only_a_secret_may_come_from_a_file() -> None:
 
 
 def test_settings_are_shown_without_their_secrets() -> None:
-    secrets = {f"SCIM_SERVER_{name}": "hidden" for name in ("DATABASE_URL", "SECRET_KEY", "SMTP_URL", "METRICS_TOKEN")}
+    values = {
+        "DATABASE_URL": "hidden",
+        "SECRET_KEY": "hidden" * 6,
+        "SMTP_URL": "smtp://hidden",
+        "METRICS_TOKEN": "hidden",
+    }
+    secrets = {f"SCIM_SERVER_{name}": value for name, value in values.items()}
     described = config.described(load({**secrets, "SCIM_SERVER_PORT": "80"}))
     assert "hidden" not in str(described)
     shown = {row["name"]: (row["value"], row["origin"]) for row in described}
