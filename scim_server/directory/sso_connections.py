@@ -53,7 +53,6 @@ _PUBLISHED = Statement("""
 _KEEP = Statement("""
     UPDATE sso_connections SET metadata = :metadata, keys = :keys, fetched = :now, keys_fetched = NULL
     WHERE id = :id AND version = :version""")
-_DISCARD = Statement("UPDATE sso_connections SET fetched = NULL WHERE id = :id AND version = :version")
 _CLAIM_REFETCH = Statement("""
     UPDATE sso_connections SET keys_fetched = :now
     WHERE id = :id AND version = :version AND (keys_fetched IS NULL OR keys_fetched < :before)""")
@@ -196,11 +195,6 @@ def keep_published(database: Database, sso: SsoConnection, published: Published,
     """Keep what was fetched, for all workers."""
     documents = {"metadata": _json(published.metadata), "keys": _json(published.keys)}
     database.run(_KEEP, {"id": sso.id, "version": sso.version, "now": instant(now), **documents})
-
-
-def discard_published(database: Database, sso: SsoConnection) -> None:
-    """Believe what is kept no longer."""
-    database.run(_DISCARD, {"id": sso.id, "version": sso.version})
 
 
 def may_refetch_keys(database: Database, sso: SsoConnection, now: datetime) -> bool:
