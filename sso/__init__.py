@@ -1,8 +1,9 @@
 """The login door: people prove who they are, get a session, and lose it when their account ends.
 
 ``routes``      every path and what answers it, in one table
-``login``       the login page, the start of a login, the choice between accounts
+``login``       the login page, the start of a login
 ``callback``    a provider's answer, step by step
+``choosing``    which account, where there are several
 ``local``       passwords and one-time links
 ``signout``     logout here, at the provider, and by the provider
 ``me``          a person's own sessions

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from flask import Response
 
-from scim_server.directory import attempts, linking, logins, minting, sessions
+from scim_server.directory import attempts, audit, events, linking, logins, minting, sessions
 from scim_server.directory.errors import NotFound
 from scim_server.directory.identities import Proof
 from scim_server.directory.linking import Found, NoAccount
@@ -22,6 +22,8 @@ from . import cookies, pages
 from .door import LoginDoor, current_session, the_door, visit
 from .errors import LoginRefused, Sentence
 from .providers.base import Redeemed
+
+_PAGES = {attempts.CHOOSE: "/select-account", attempts.CONFIRM: "/login/confirm"}
 
 
 class _Undo(Exception):
@@ -38,7 +40,7 @@ def through_provider(sso: SsoConnection, redeemed: Redeemed, target: str) -> Res
             "redeemed": asdict(redeemed),
             "among": {each.id: epoch for each, epoch in choices},
         }
-        return _go_on(door, sso, attempts.CHOOSE, data, "/select-account")
+        return go_on(door, sso.tenant, attempts.CHOOSE, data, sso=sso)
     return into(choices[0][0] if choices else sso, redeemed, target)
 
 
@@ -55,7 +57,7 @@ def into(sso: SsoConnection, redeemed: Redeemed, target: str, epoch: int | None 
             data = {"target": target, "redeemed": asdict(redeemed), "name": found.person.user.document["userName"]}
     except NoAccount as error:
         raise _refused(error, proof) from None
-    return _go_on(door, sso, attempts.CONFIRM, data, "/login/confirm", user_id=found.person.user.id)
+    return go_on(door, sso.tenant, attempts.CONFIRM, data, sso=sso, user_id=found.person.user.id)
 
 
 def confirmed(sso: SsoConnection, redeemed: Redeemed, user_id: str, target: str) -> Response:
@@ -77,6 +79,11 @@ def session_response(tx: Tx, person: Standing, origin: Origin, target: str, sso:
         raise LoginRefused("account", error.reason, Sentence.NO_ACCESS, user_id=person.user.id) from None
     name, seen = str(person.user.document["userName"]), visit(sso.kind if sso else origin.method, sso)
     logins.record(tx, seen, logins.SUCCEEDED, user_id=person.user.id, name=name)
+    if person.guarded:
+        told = {"address": seen.address, "method": origin.method}
+        audit.record(tx, "break_glass.used", "User", person.user.id, after=told)
+        events.append(tx, {"break_glass.used": told}, person.user.id)
+        tx.after_commit.append(lambda: door.observer.alarm("break_glass.used", seen.reference))
     old = current_session()
     if old is not None:
         tx.after_commit.append(lambda: _end(door, old))
@@ -87,6 +94,12 @@ def session_response(tx: Tx, person: Standing, origin: Origin, target: str, sso:
     if sso is not None:
         cookies.give(response, cookies.LAST, sso.id, lasting=True)
     return response
+
+
+def redeemed_of(data: dict[str, object]) -> Redeemed:
+    """What a provider proved, as an attempt kept it."""
+    kept = dict(data["redeemed"])  # type: ignore[call-overload]
+    return Redeemed(**{**kept, "proof": Proof(**kept["proof"])})
 
 
 def _opened(tx: Tx, person: Standing, sso: SsoConnection, redeemed: Redeemed, target: str) -> Response:
@@ -123,20 +136,20 @@ def _choices(door: LoginDoor, sso: SsoConnection, proof: Proof) -> list[tuple[Ss
     return found
 
 
-def _go_on(
+def go_on(
     door: LoginDoor,
-    sso: SsoConnection,
+    tenant: str,
     stage: str,
     data: dict[str, object],
-    path: str,
     *,
+    sso: SsoConnection | None = None,
     user_id: str | None = None,
 ) -> Response:
-    """Keep what was proved for the next page, bound to this browser."""
+    """Keep what was proved for the page of the next stage, bound to this browser."""
     browser = cookies.browser()
-    with door.write(sso.tenant) as tx:
-        state = attempts.start(tx, browser, stage, data, sso_connection=sso.id, user_id=user_id)
-    response = pages.go(f"{pages.at(path)}?state={state}")
+    with door.write(tenant) as tx:
+        state = attempts.start(tx, browser, stage, data, sso_connection=sso.id if sso else None, user_id=user_id)
+    response = pages.go(f"{pages.at(_PAGES[stage])}?state={state}")
     cookies.give(response, cookies.BROWSER, browser)
     return response
 

@@ -6,6 +6,7 @@ An unknown name costs the same work and gets the same answer as a wrong password
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -14,8 +15,6 @@ from flask import Response, request
 from scim_server.directory import (
     accounts,
     attempts,
-    audit,
-    events,
     links,
     local_login,
     logins,
@@ -29,7 +28,7 @@ from scim_server.directory.local_login import Candidate
 from scim_server.directory.logins import Visit
 from scim_server.directory.passwords import WeakPassword
 from scim_server.directory.sessions import Origin
-from scim_server.directory.standing import NotLetIn, hold
+from scim_server.directory.standing import NotLetIn, hold, require
 from scim_server.directory.throttle import Scale
 
 from . import cookies, entering, login, pages, targets
@@ -59,6 +58,10 @@ def log_in() -> Response:
         _note(door, found, seen, username, "throttled")
         return login.shown(target, status=429, username=username, problem=_wait(waiting))
     matching = _matching(found, password)
+    choices = _choices(door, matching)
+    if len(choices) > 1:
+        throttle.succeeded(door.database, scales)
+        return entering.go_on(door, next(iter(choices)), attempts.CHOOSE, {"target": target, "people": choices})
     for where in matching:
         try:
             response = _entered(door, where, password, target)
@@ -71,6 +74,20 @@ def log_in() -> Response:
     if not matching:
         _note(door, found, seen, username, "wrong_password")
     return login.shown(target, status=401, username=username, problem=_WRONG)
+
+
+def enter_chosen(tenant: str, user_id: str, epoch: int, target: str) -> Response:
+    """Enter one of several accounts whose password it was, unless it was ended since. Raises LoginRefused."""
+    seen = visit("password")
+    try:
+        with the_door().write(tenant) as tx:
+            person = hold(tx, user_id)
+            if person.epoch != epoch:
+                raise LoginRefused("account", "ended_meanwhile", Sentence.NO_ACCESS, user_id=user_id)
+            origin = Origin("password", seen.address, seen.agent)
+            return entering.session_response(tx, person, origin, target, None)
+    except NotFound:
+        raise LoginRefused("account", "unknown", Sentence.NO_ACCESS) from None
 
 
 def confirmation() -> Response:
@@ -106,7 +123,7 @@ def confirm() -> Response:
     if attempts.take(door.database, state) is None:
         raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
     sso = door.connection(attempt.sso_connection)
-    return entering.confirmed(sso, login.redeemed_of(attempt.data), attempt.user_id, attempt.data["target"])
+    return entering.confirmed(sso, entering.redeemed_of(attempt.data), attempt.user_id, attempt.data["target"])
 
 
 def password_page(token: str) -> Response:
@@ -172,6 +189,20 @@ def _matching(found: list[_Where], password: str) -> list[_Where]:
     return [each for each in found if passwords.matches(each.candidate.password_hash, password)]
 
 
+def _choices(door: LoginDoor, matching: list[_Where]) -> dict[str, tuple[str, int]]:
+    """Where one password opens accounts in several tenants: by tenant, who it is and the account's epoch."""
+    if len(matching) < 2:
+        return {}
+    found = {}
+    for where in matching:
+        with suppress(NotFound, NotLetIn), door.write(where.tenant) as tx:
+            person = local_login.still(tx, where.candidate)
+            if person is not None and _enters(door, where):
+                require(tx, person)
+                found[where.tenant] = (person.user.id, person.epoch)
+    return found
+
+
 def _scales(door: LoginDoor, found: list[_Where], username: str, seen: Visit) -> list[Scale]:
     known = any(local_login.knows(door.read(each.tenant), each.candidate.user_id, seen.address) for each in found)
     tenant = "" if door.multi else door.default_tenant
@@ -195,11 +226,6 @@ def _entered(door: LoginDoor, where: _Where, password: str, target: str) -> Resp
                 raise NotFound("The password was changed meanwhile.")
             if rehashed is not None:
                 accounts.keep_rehashed(tx, person.user.id, rehashed)
-            if person.guarded:
-                told = {"address": seen.address}
-                audit.record(tx, "break_glass.used", "User", person.user.id, after=told)
-                events.append(tx, {"break_glass.used": told}, person.user.id)
-                tx.after_commit.append(lambda: door.observer.alarm("break_glass.used", seen.reference))
             origin = Origin("password", seen.address, seen.agent)
             return entering.session_response(tx, person, origin, target, None)
     except NotFound:
@@ -207,11 +233,15 @@ def _entered(door: LoginDoor, where: _Where, password: str, target: str) -> Resp
 
 
 def _note(door: LoginDoor, found: list[_Where], seen: Visit, username: str, reason: str) -> None:
-    """Write a refused password down, with each account that the name stood for."""
+    """Write a refused password down, with each account that the name stood for.
+
+    What nobody is called is kept only where it reads like an address: people type passwords where a name belongs.
+    """
+    name = username if found or "@" in username else None
     about: list[tuple[str, str | None]] = [(each.tenant, each.candidate.user_id) for each in found]
     for tenant, user_id in about or [(door.default_tenant, None)]:
         with door.write(tenant) as tx:
-            logins.record(tx, seen, logins.REFUSED, step="password", reason=reason, user_id=user_id, name=username)
+            logins.record(tx, seen, logins.REFUSED, step="password", reason=reason, user_id=user_id, name=name)
     door.observer.login(seen, "refused", "password", reason)
 
 

@@ -1,4 +1,4 @@
-"""The login page, the start of a login through a provider, and the choice between accounts."""
+"""The login page, and the start of a login through a provider."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import asdict
 
 from flask import Response, request
 
-from scim_server.directory import attempts, minting, tenants
-from scim_server.directory.identities import Proof
+from scim_server.directory import attempts, minting
 from scim_server.directory.sso_connections import SsoConnection
 
-from . import cookies, entering, pages
+from . import cookies, pages
 from .door import LoginDoor, current_session, root, the_door
-from .errors import LoginRefused, Sentence
 from .providers import kinds
-from .providers.base import Redeemed, Started
+from .providers.base import Started
 
 _MANY = 6
 """From so many connections on, a visitor names an address first."""
@@ -76,42 +74,6 @@ def start(connection: str) -> Response:
     response = pages.go(url)
     cookies.give(response, cookies.BROWSER, browser)
     return response
-
-
-def choice() -> Response:
-    """GET /select-account: the accounts that a proven identity may enter."""
-    door, state = the_door(), request.args.get("state", "")
-    attempt = attempts.look(door.database, state)
-    browser = cookies.read(cookies.BROWSER)
-    if attempt is None or not attempt.belongs_to(browser, attempts.CHOOSE, attempt.sso_connection):
-        raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
-    accounts = []
-    for each in attempt.data["among"]:
-        sso = door.connection(each)
-        tenant = tenants.find(door.database, sso.tenant)
-        accounts.append({"id": each, "tenant": tenant.name if tenant else "", "connection": sso.name})
-    return pages.page("choice.html", accounts=accounts, state=state, proof=attempt.data["redeemed"]["proof"])
-
-
-def choose() -> Response:
-    """POST /select-account: enter the chosen account."""
-    door = the_door()
-    attempt = attempts.take(door.database, request.form.get("state", ""))
-    chosen = request.form.get("account", "")
-    if (
-        attempt is None
-        or not attempt.belongs_to(cookies.read(cookies.BROWSER), attempts.CHOOSE, attempt.sso_connection)
-        or chosen not in attempt.data["among"]
-    ):
-        raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
-    epoch = attempt.data["among"][chosen]
-    return entering.into(door.connection(chosen), redeemed_of(attempt.data), attempt.data["target"], epoch)
-
-
-def redeemed_of(data: dict[str, object]) -> Redeemed:
-    """What a provider proved, as an attempt kept it."""
-    kept = dict(data["redeemed"])  # type: ignore[call-overload]
-    return Redeemed(**{**kept, "proof": Proof(**kept["proof"])})
 
 
 def _offered(door: LoginDoor, email: str) -> list[SsoConnection] | None:

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from scim_server.directory import logins, sso_connections
 from scim_server.directory.errors import Unavailable
 
-from . import callback, cookies, local, login, me, pages, signout, verify
+from . import callback, choosing, cookies, local, login, me, pages, signout, verify
 from .door import LoginDoor, hang, request_id, the_door, visit
 from .errors import LoginRefused, Sentence
 
@@ -35,8 +35,8 @@ ROUTES = (
     Route("/login/confirm", "POST", local.confirm),
     Route("/login/<connection>", "GET", login.one),
     Route("/login/<connection>", "POST", login.start),
-    Route("/select-account", "GET", login.choice),
-    Route("/select-account", "POST", login.choose),
+    Route("/select-account", "GET", choosing.page),
+    Route("/select-account", "POST", choosing.choose),
     Route("/sso/<connection>/callback", "GET", callback.answer),
     Route("/sso/<connection>/backchannel-logout", "POST", signout.back_channel, form=False),
     Route("/sso/<connection>/global-token-revocation", "POST", signout.revoke_globally, form=False),
