@@ -12,7 +12,8 @@
 ``network``     calls to providers: guarded, bounded, never many at once
 ``jose``, ``claims``, ``discovery``  the strict layer over Authlib
 ``identity``    claims -> proof, pure
-``door``        what the views work with; ``cookies``, ``targets``, ``errors``, ``pages``, ``devices`` are their tools
+``door``        what the views work with; ``cookies``, ``targets``, ``errors``, ``pages``, ``devices`` and ``noise``
+                are their tools
 
 Who exists and who may come in is decided below, in ``scim_server.directory``; no SQL is known here.
 """

@@ -52,6 +52,8 @@ def _attempt(door: LoginDoor, sso: SsoConnection) -> Attempt:
     attempt = attempts.take(door.database, request.args.get("state", ""))
     if attempt is None:
         raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
+    if attempt.is_over:
+        raise LoginRefused("state", "too_old", Sentence.NOT_STARTED_HERE)
     browser = cookies.read(cookies.BROWSER)
     if attempt.tenant != sso.tenant or not attempt.belongs_to(browser, attempts.PROVIDER, sso.id):
         raise LoginRefused("state", "not_of_this_browser", Sentence.NOT_STARTED_HERE)

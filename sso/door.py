@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from scim_server.directory.vault import Vault
 from . import cookies
 from .errors import LoginRefused, Sentence
 from .network import Network, ProviderBusy
+from .noise import Noise
 from .providers.base import Desk
 
 _EXTENSION = "scim_server.login"
@@ -54,6 +55,7 @@ class LoginDoor:
     network: Network
     vault: Vault
     observer: Observer
+    noise: Noise = field(default_factory=Noise)
 
     @property
     def multi(self) -> bool:

@@ -17,6 +17,7 @@ from .door import LoginDoor, hang, request_id, the_door, visit
 from .errors import LoginRefused, Sentence
 
 _LARGEST_FORM = 65_536  # bytes
+_ABOUT_NOBODY = ("state", "link")  # steps at which anybody can be refused without having begun anything
 
 
 class Route(NamedTuple):
@@ -91,6 +92,10 @@ def refused(error: LoginRefused) -> Response:
 def _note(door: LoginDoor, connection: str, error: LoginRefused) -> None:
     sso = sso_connections.find(door.database, connection)
     seen = visit(sso.kind if sso else "local", sso)
+    about_nobody = error.step in _ABOUT_NOBODY and error.user_id is None
+    if about_nobody and not door.noise.is_worth_a_line(seen.address):
+        door.observer.login(seen, logins.REFUSED, error.step, error.reason)
+        return
     with door.write(sso.tenant if sso else door.default_tenant) as tx:
         logins.record(
             tx, seen, logins.REFUSED, step=error.step, reason=error.reason, user_id=error.user_id,

@@ -13,6 +13,7 @@ from ..directory import (
     connections,
     ending,
     identities,
+    linking,
     links,
     logins,
     personal_tokens,
@@ -23,7 +24,6 @@ from ..directory import (
 )
 from ..directory.errors import NotFound
 from ..directory.guards import ADMINS, ROLES
-from ..directory.identities import Proof
 from ..directory.ids import is_id
 from ..directory.sessions import Lifetimes
 from ..directory.store.transaction import Tx
@@ -236,12 +236,9 @@ def link(key: str, tenant_name: str, connection_name: str, subject: str, as_json
     """Bind a provider's subject to an account by hand; one that belonged to a deleted account is taken over."""
     with writing(tenant_name) as tx:
         held = _login(tx, connection_name)
-        person = standing.hold(tx, id_of(tx, "User", key))
-        old = identities.of_subject(tx, held.id, subject)
-        if old is not None and not _lives(tx, old.user_id):
-            identities.unlink(tx, old, "linked to another account by hand")
-        identities.link(tx, held.id, Proof(subject, held.issuer), person.user, "by hand")
-    show({"id": person.user.id, "connection": connection_name, "subject": subject}, as_json=as_json)
+        user_id = id_of(tx, "User", key)
+        linking.by_hand(tx, held, user_id, subject)
+    show({"id": user_id, "connection": connection_name, "subject": subject}, as_json=as_json)
 
 
 @user.command("unlink")
@@ -267,14 +264,6 @@ def _login(tx: Tx, name: str) -> sso_connections.SsoConnection:
     if found is None:
         raise NotFound(f"The connection {name} has no login.")
     return found
-
-
-def _lives(tx: Tx, user_id: str) -> bool:
-    try:
-        users.get(tx, user_id, related=False)
-    except NotFound:
-        return False
-    return True
 
 
 @user.group("token")

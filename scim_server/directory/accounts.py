@@ -111,11 +111,15 @@ def set_role(tx: Tx, user_id: str, role: str) -> None:
 
 
 def set_break_glass(tx: Tx, user_id: str, *, on: bool) -> None:
-    """Mark an account as break-glass: out of every sender's reach, its password good where others' are not."""
-    standing.hold(tx, user_id)
+    """Mark an account as break-glass: out of senders' and providers' reach, its password good where others' are not.
+
+    What it holds ends: a provider may have opened it before, and without the mark it may not be let in at all.
+    """
+    person = standing.hold(tx, user_id)
+    if person.guarded == on:
+        return
     tx.do(_GUARD, id=user_id, guarded=on)
-    if not on and not standing.is_inside(tx, user_id):
-        ending.end(tx, [user_id], "break-glass off")  # it was let in by this alone
+    ending.end(tx, [user_id], "break-glass on" if on else "break-glass off")
     audit.record(tx, "break_glass.on" if on else "break_glass.off", "User", user_id)
 
 

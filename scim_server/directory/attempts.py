@@ -59,8 +59,13 @@ class Attempt:
         return (
             minting.same(minting.hashed(browser), self.browser)
             and (self.stage, self.sso_connection) == (stage, sso_connection)
-            and self.expires > instant(datetime.now(UTC))
+            and not self.is_over
         )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is too old."""
+        return self.expires <= instant(datetime.now(UTC))
 
 
 def start(

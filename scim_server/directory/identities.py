@@ -14,7 +14,7 @@ from .errors import AlreadyTaken, NotFound
 from .store.engine import Statement
 from .store.transaction import Tx
 
-_COLUMNS = """i.sso_connection, c.name, i.subject, i.user_id, i.method, i.linked, i.last_email, i.last_used
+_COLUMNS = """i.sso_connection, c.name, i.subject, i.issuer, i.user_id, i.method, i.linked, i.last_email, i.last_used
     FROM identities i
     JOIN sso_connections o ON o.tenant = i.tenant AND o.id = i.sso_connection
     JOIN connections c ON c.tenant = o.tenant AND c.id = o.connection
@@ -72,6 +72,7 @@ class Identity:
     sso_connection: str
     connection: str
     subject: str
+    issuer: str
     user_id: str
     method: str
     linked: str

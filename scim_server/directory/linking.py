@@ -13,8 +13,8 @@ from ..protocol.filters import comparable
 from ..protocol.render import Stored, name_of
 from ..protocol.schemas import USER
 from . import ending, guards, identities, links, standing, users
-from .errors import AlreadyTaken, NotFound
-from .identities import Proof
+from .errors import AlreadyTaken, NotFound, Refused
+from .identities import Identity, Proof
 from .sso_connections import SsoConnection
 from .standing import NotLetIn, Standing
 from .store.engine import Statement
@@ -64,7 +64,7 @@ def find(tx: Tx, sso: SsoConnection, proof: Proof, *, policy: str, passwords_wor
     known = identities.of_subject(tx, sso.id, proof.subject)
     pushed = _pushed_under(tx, sso, proof.subject)
     if known is not None and (pushed is None or _lives(tx, known.user_id)):
-        return Found(_known(tx, sso, proof, known.user_id))
+        return Found(_known(tx, sso, proof, known))
     if pushed is not None:
         if known is not None:  # the person was deleted and pushed anew under the same id
             identities.unlink(tx, known, "pushed anew")
@@ -87,7 +87,32 @@ def linked_by_email(tx: Tx, sso: SsoConnection, email: str) -> list[str]:
     return [each.id for each in _named(tx, email) if identities.at_connection(tx, sso.id, each.id)]
 
 
-def _known(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str) -> Standing:
+def by_hand(tx: Tx, sso: SsoConnection, user_id: str, subject: str) -> None:
+    """Bind a subject as an admin says; one that was a deleted account's is taken over. Raises NotFound, Refused."""
+    old = identities.of_subject(tx, sso.id, subject)
+    if old is not None and not _lives(tx, old.user_id):
+        identities.unlink(tx, old, "linked to another account by hand")
+    standing.hold(tx, user_id)
+    try:
+        _bind(tx, sso, Proof(subject, sso.issuer), user_id, "by hand")
+    except NoAccount as error:
+        raise Refused(_BY_HAND.get(error.reason, f"The account cannot be linked: {error.reason}.")) from None
+
+
+_BY_HAND = {
+    "break_glass": "A break-glass account stays apart from every provider.",
+    "subject_mismatch": "The account is another subject of this connection; undo that link first.",
+    "subject_taken": "This subject is linked to another account; undo that link first.",
+    "inactive": "The account is inactive; activate it first.",
+    "locked": "The account is locked; unlock it first.",
+    "not_in_access_group": "The account is not in the group that gives access; add it first.",
+}
+
+
+def _known(tx: Tx, sso: SsoConnection, proof: Proof, identity: Identity) -> Standing:
+    user_id = identity.user_id
+    if identity.issuer != proof.issuer:
+        raise NoAccount("other_issuer", user_id)
     try:
         person = standing.hold(tx, user_id)
         standing.require(tx, person)
@@ -95,6 +120,8 @@ def _known(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str) -> Standing:
         raise NoAccount("linked_to_deleted", user_id) from None
     except NotLetIn as error:
         raise NoAccount(error.reason, user_id) from None
+    if person.guarded:
+        raise NoAccount("break_glass", user_id)
     if not identities.note_use(tx, sso.id, proof):
         raise NoAccount("not_linked", user_id)  # undone since it was looked up
     return person

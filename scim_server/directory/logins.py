@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from . import audit
 from .identities import shown
-from .ids import new_id
+from .ids import first_id, new_id
 from .store.engine import Statement
 from .store.transaction import Tx
 
@@ -16,6 +17,7 @@ _INSERT = Statement("""
       agent, reference)
     VALUES (:tenant, :id, :at, :outcome, :method, :step, :reason, :sso_connection, :user_id, :subject, :name, :address,
       :agent, :reference)""")
+_FORGET = Statement("DELETE FROM logins WHERE tenant = :tenant AND id < :before")
 _LATEST = """
     SELECT l.at, l.outcome, l.method, l.step, l.reason, c.name, l.user_id, l.subject, l.name, l.address, l.agent,
       l.reference
@@ -27,6 +29,7 @@ _ALL = Statement(_LATEST.replace("{which}", ""))
 _OF = Statement(_LATEST.replace("{which}", "AND l.user_id = :user_id"))
 
 SUCCEEDED, REFUSED = "succeeded", "refused"
+KEPT = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ def record(
     name: str | None = None,
 ) -> None:
     """Write one line of the log; a refusal also into the audit, under the rule that it fell by."""
+    tx.do(_FORGET, before=first_id(datetime.fromisoformat(tx.now) - KEPT))
     tx.do(
         _INSERT,
         id=new_id(),

@@ -155,12 +155,17 @@ def same_client(database: Database, sso: SsoConnection) -> list[SsoConnection]:
 
 
 def change(tx: Tx, sso: SsoConnection, **changes: Any) -> SsoConnection:
-    """Change what is given; every worker goes by it from the next login on."""
+    """Change what is given; every worker goes by it from the next login on.
+
+    Another issuer is another provider, whose subjects are other people: links and sessions of the old one end.
+    """
     own = {each.name for each in fields(SsoSettings)}
     settings = replace(sso.settings, **{name: value for name, value in changes.items() if name in own})
     rest = {name: value for name, value in changes.items() if name not in own}
     changed = replace(sso, settings=settings, **rest)
     if changed != sso:
+        if changed.issuer != sso.issuer:
+            _end_all(tx, sso, "issuer changed")
         tx.do(_UPDATE, **_row(changed))
         changed = replace(changed, version=sso.version + 1)
         audit.record(tx, "sso_connection.updated", "Connection", sso.connection, before=told(sso), after=told(changed))
@@ -169,12 +174,18 @@ def change(tx: Tx, sso: SsoConnection, **changes: Any) -> SsoConnection:
 
 def remove(tx: Tx, sso: SsoConnection) -> dict[str, int]:
     """Remove the login half: its sessions, links and half-done logins end. Returns how many people and links."""
-    tx.one(_LOCK, id=sso.id)
-    unlinked = identities.forget_connection(tx, sso.id)  # first: a login on its way is waited for, and its session ends
-    people = sessions.end_of_connection(tx, sso.id, "connection removed")
-    attempts.drop_of_connection(tx, sso.id)
+    ended = _end_all(tx, sso, "connection removed")
     tx.do(_DELETE, id=sso.id)
     audit.record(tx, "sso_connection.removed", "Connection", sso.connection, before=told(sso))
+    return ended
+
+
+def _end_all(tx: Tx, sso: SsoConnection, cause: str) -> dict[str, int]:
+    """End what came through a connection: links, sessions, half-done logins."""
+    tx.one(_LOCK, id=sso.id)
+    unlinked = identities.forget_connection(tx, sso.id)  # first: a login on its way is waited for, and its session ends
+    people = sessions.end_of_connection(tx, sso.id, cause)
+    attempts.drop_of_connection(tx, sso.id)
     return {"people": len(people), "identities": unlinked}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
 from ..protocol.filters import instant
@@ -39,10 +40,20 @@ class Scale(NamedTuple):
 
 def scales(tenant: str, name: str, address: str, *, known_address: bool) -> list[Scale]:
     """What a try with this name from this address is counted on; names need not exist."""
-    found = [Scale(_key("both", tenant, name, address), 5), Scale(_key("address", address), 50)]
+    place = network_of(address)
+    found = [Scale(_key("both", tenant, name, place), 5), Scale(_key("address", place), 50)]
     if not known_address:
         found.append(Scale(_key("account", tenant, name), 100))
     return found
+
+
+def network_of(address: str) -> str:
+    """Where an address is: of IPv6 a whole /64 belongs to whoever has one of its addresses (RFC 6177)."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return str(IPv6Network((int(found), 64), strict=False)) if isinstance(found, IPv6Address) else address
 
 
 def blocked_until(database: Database, counted: Iterable[Scale]) -> datetime | None:
