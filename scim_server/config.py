@@ -247,17 +247,26 @@ def server_key(settings: Settings) -> str:
             fresh = path.with_name(f"secret.key.{os.getpid()}")
             with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(secrets.token_hex(32))
+                file.flush()
+                os.fsync(file.fileno())  # a power cut must not leave an empty one
             try:
                 os.link(fresh, path)  # whole or not at all: of several who start at once, one makes it
             except FileExistsError:
                 pass
             finally:
                 fresh.unlink()
-        return path.read_text("ascii").strip()
+        key = path.read_text("ascii").strip()
     except OSError as error:
         raise ConfigError(
             f"The key file {path} cannot be used: {error.strerror}. See SCIM_SERVER_SECRET_KEY."
         ) from None
+    except UnicodeDecodeError:
+        key = ""
+    if len(key) < _SHORTEST_KEY:
+        raise ConfigError(
+            f"The key file {path} holds no key of {_SHORTEST_KEY} characters; bring back the one it held."
+        )
+    return key
 
 
 def described(settings: Settings) -> list[dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -59,16 +60,21 @@ class Postman(threading.Thread):
     def deliver(self) -> int:
         """Send what is due and tell how many went out; what fails is tried again later."""
         number = 0
-        try:
+        with suppress(Unavailable):
             while (mail := mails.take(self._database)) is not None:
-                send(self._to, mail)
-                mails.sent(self._database, mail)
-                number += 1
-        except (OSError, smtplib.SMTPException, ValueError) as error:
-            log("error", {"event": "mail.failed", "reason": type(error).__name__})
-        except Unavailable:
-            pass
+                if self._sent(mail):
+                    mails.sent(self._database, mail)
+                    number += 1
         return number
+
+    def _sent(self, mail: Mail) -> bool:
+        """Send one; whatever goes wrong with it, the next ones go out."""
+        try:
+            send(self._to, mail)
+        except Exception as error:  # noqa: BLE001 - email.headerregistry fails in many ways over odd addresses
+            log("error", {"event": "mail.failed", "mail": mail.id, "reason": type(error).__name__})
+            return False
+        return True
 
 
 def send(to: Server, mail: Mail) -> None:

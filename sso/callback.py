@@ -33,6 +33,8 @@ def answer(connection: str) -> Response:
     """GET /sso/<connection>/callback."""
     door = the_door()
     sso = door.connection(connection)
+    if attempts.look(door.database, request.args.get("state", "")) is None:
+        raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)  # and takes nobody's place at the provider
     with door.at_provider():  # before the attempt is burned: a browser that is told to wait asks again
         attempt = _attempt(door, sso)
         started = _started(attempt.data)

@@ -30,8 +30,11 @@ def choose() -> Response:
         return local.enter_chosen(chosen, user_id, epoch, target)
     if chosen not in attempt.data.get("among", {}):
         raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
-    epoch = attempt.data["among"][chosen]
-    return entering.into(door.connection(chosen), entering.redeemed_of(attempt.data), target, epoch)
+    epoch, version = attempt.data["among"][chosen]
+    sso = door.connection(chosen)
+    if sso.version != version:
+        raise LoginRefused("state", "connection_changed", Sentence.NOT_STARTED_HERE)
+    return entering.into(sso, entering.redeemed_of(attempt.data), target, epoch)
 
 
 def _of_this_browser(attempt: Attempt | None) -> Attempt:

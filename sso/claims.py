@@ -63,7 +63,7 @@ def check_logout_token(signed: Signed, expected: Expected) -> None:
         raise BadToken("exp")
     if "nonce" in claims:
         raise BadToken("nonce")
-    if not _is_text(claims.get("jti")):
+    if not is_text(claims.get("jti")):
         raise BadToken("jti")
     events = claims.get("events")
     if not isinstance(events, dict) or not isinstance(events.get(LOGOUT_EVENT), dict):
@@ -71,7 +71,7 @@ def check_logout_token(signed: Signed, expected: Expected) -> None:
     if "sub" not in claims and "sid" not in claims:
         raise BadToken("nobody")
     for name in ("sub", "sid"):
-        if name in claims and not _is_text(claims[name]):
+        if name in claims and not is_text(claims[name]):
             raise BadToken(name)
 
 
@@ -79,14 +79,14 @@ def check_revocation_token(signed: Signed, expected: Expected) -> None:
     """Everything that the token of a Global Token Revocation must say; its audience is our endpoint."""
     _parties(signed.claims, expected)
     _times(signed.claims, expected.now)
-    if not _is_text(signed.claims.get("jti")):
+    if not is_text(signed.claims.get("jti")):
         raise BadToken("jti")
 
 
 def subject_of(claims: Mapping[str, Any]) -> str:
     """The subject: text of 1 to 255 characters (S6). Raises BadToken."""
     subject = claims.get("sub")
-    if not _is_text(subject):
+    if not is_text(subject):
         raise BadToken("sub")
     return str(subject)
 
@@ -99,7 +99,7 @@ def number(claims: Mapping[str, Any], name: str) -> float:
     return float(value)
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
     """Text that can be kept, compared and shown."""
     return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from threading import BoundedSemaphore
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -108,6 +109,20 @@ class LoginDoor:
             raise LoginRefused("connection", "unknown", Sentence.NOTHING)
         return found
 
+    @cached_property
+    def _hashing(self) -> BoundedSemaphore:
+        return BoundedSemaphore(max(1, self.settings.threads // 2))
+
+    @contextmanager
+    def checking_password(self) -> Iterator[None]:
+        """While a password is hashed or waits for its turn: half of the threads stay free for everybody else."""
+        if not self._hashing.acquire(blocking=False):
+            raise LoginRefused("password", "crowded", Sentence.CROWDED)
+        try:
+            yield
+        finally:
+            self._hashing.release()
+
     @contextmanager
     def at_provider(self) -> Iterator[None]:
         """While a provider is asked: only so many at once, so that a slow one holds up nobody else."""
@@ -155,7 +170,8 @@ def request_id() -> str:
 def visit(method: str, sso: SsoConnection | None = None) -> Visit:
     """From where this request comes, for the login log."""
     agent = request.headers.get("User-Agent", "")
-    return Visit(method, request.remote_addr or "", agent, request_id(), sso.id if sso else None)
+    halves = (sso.id, sso.connection) if sso else (None, None)
+    return Visit(method, request.remote_addr or "", agent, request_id(), *halves)
 
 
 def current_session() -> Session | None:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from flask import Response
 
-from scim_server.directory import attempts, audit, events, linking, logins, minting, sessions
-from scim_server.directory.errors import NotFound
+from scim_server.directory import attempts, audit, events, linking, local_login, logins, minting, sessions
+from scim_server.directory.errors import NotFound, Unavailable
 from scim_server.directory.identities import Proof
 from scim_server.directory.linking import Found, NoAccount
+from scim_server.directory.local_login import Candidate
 from scim_server.directory.sessions import Origin
 from scim_server.directory.sso_connections import SsoConnection, same_client
 from scim_server.directory.standing import NotLetIn, Standing
@@ -38,7 +39,7 @@ def through_provider(sso: SsoConnection, redeemed: Redeemed, target: str) -> Res
         data: dict[str, object] = {
             "target": target,
             "redeemed": asdict(redeemed),
-            "among": {each.id: epoch for each, epoch in choices},
+            "among": {each.id: (epoch, each.version) for each, epoch in choices},
         }
         return go_on(door, sso.tenant, attempts.CHOOSE, data, sso=sso)
     return into(choices[0][0] if choices else sso, redeemed, target)
@@ -54,17 +55,22 @@ def into(sso: SsoConnection, redeemed: Redeemed, target: str, epoch: int | None 
                 raise NoAccount("ended_meanwhile", found.person.user.id)
             if not found.needs_password:
                 return _opened(tx, found.person, sso, redeemed, target)
-            data = {"target": target, "redeemed": asdict(redeemed), "name": found.person.user.document["userName"]}
+            data = {
+                "target": target, "redeemed": asdict(redeemed), "version": sso.version,
+                "name": found.person.user.document["userName"],
+            }  # fmt: skip
     except NoAccount as error:
         raise _refused(error, proof) from None
     return go_on(door, sso.tenant, attempts.CONFIRM, data, sso=sso, user_id=found.person.user.id)
 
 
-def confirmed(sso: SsoConnection, redeemed: Redeemed, user_id: str, target: str) -> Response:
+def confirmed(sso: SsoConnection, redeemed: Redeemed, candidate: Candidate, target: str) -> Response:
     """Bind and enter an account whose password was just given. Raises LoginRefused."""
     try:
         with the_door().write(sso.tenant) as tx:
-            person = linking.confirm(tx, sso, redeemed.proof, user_id)
+            if local_login.still(tx, candidate) is None:
+                raise NoAccount("password_changed", candidate.user_id)
+            person = linking.confirm(tx, sso, redeemed.proof, candidate.user_id)
             return _opened(tx, person, sso, redeemed, target)
     except NoAccount as error:
         raise _refused(error, redeemed.proof) from None
@@ -161,5 +167,5 @@ def _refused(error: NoAccount, proof: Proof) -> LoginRefused:
 
 
 def _end(door: LoginDoor, old: sessions.Session) -> None:
-    with suppress(NotFound), door.write(old.tenant, old.actor) as tx:
+    with suppress(NotFound, Unavailable), door.write(old.tenant, old.actor) as tx:
         sessions.end(tx, old.user.id, old.id, "replaced by a new login")

@@ -29,6 +29,7 @@ class Sentence(Enum):
         "This page tries again by itself in a few seconds.",
         429,
     )
+    CROWDED = ("Many people are logging in at the moment", "Wait a few seconds and try again.", 429)
     NO_ACCESS = (
         "You have no access here",
         "There is no account here that you may enter. Should there be one, give the code below to your administrator.",

@@ -51,13 +51,16 @@ def log_in() -> Response:
     door, target = the_door(), pages.target(request.form.get("redirect"))
     username, password = request.form.get("username", "").strip()[:512], request.form.get("password", "")
     seen = visit("password")
-    found = _candidates(door, username)
-    scales = _scales(door, found, username, seen)
-    waiting = throttle.blocked_until(door.database, scales)
-    if waiting is not None:
-        _note(door, found, seen, username, "throttled")
-        return login.shown(target, status=429, username=username, problem=_wait(waiting))
-    matching = _matching(found, password)
+    waiting = throttle.blocked_until(door.database, _scales(door, [], username, seen, known=True))
+    if waiting is not None:  # before anything else is looked at: who is to wait costs as little as can be
+        return _told_to_wait(door, seen, username, target, waiting)
+    with door.checking_password():
+        found = _candidates(door, username)
+        scales = _scales(door, found, username, seen)
+        waiting = throttle.blocked_until(door.database, scales)
+        if waiting is not None:
+            return _told_to_wait(door, seen, username, target, waiting)
+        matching = _matching(found, password)
     choices = _choices(door, matching)
     if len(choices) > 1:
         throttle.succeeded(door.database, scales)
@@ -74,6 +77,14 @@ def log_in() -> Response:
     if not matching:
         _note(door, found, seen, username, "wrong_password")
     return login.shown(target, status=401, username=username, problem=_WRONG)
+
+
+def _told_to_wait(door: LoginDoor, seen: Visit, username: str, target: str, waiting: datetime) -> Response:
+    if door.noise.is_worth_a_line(seen.address):
+        _note(door, _candidates(door, username), seen, username, "throttled")
+    else:
+        door.observer.login(seen, logins.REFUSED, "password", "throttled")
+    return login.shown(target, status=429, username=username, problem=_wait(waiting))
 
 
 def enter_chosen(tenant: str, user_id: str, epoch: int, target: str) -> Response:
@@ -115,7 +126,9 @@ def confirm() -> Response:
     waiting = throttle.blocked_until(door.database, scales)
     if waiting is not None:
         return _confirm_page(attempt, state, status=429, problem=_wait(waiting))
-    if not list(_matching([where], request.form.get("password", ""))):
+    with door.checking_password():
+        is_right = bool(_matching([where], request.form.get("password", "")))
+    if not is_right:
         throttle.failed(door.database, scales)
         _note(door, [where], seen, attempt.data["name"], "wrong_password")
         return _confirm_page(attempt, state, status=401, problem="This is not the password of the account.")
@@ -123,7 +136,9 @@ def confirm() -> Response:
     if attempts.take(door.database, state) is None:
         raise LoginRefused("state", "unknown", Sentence.NOT_STARTED_HERE)
     sso = door.connection(attempt.sso_connection)
-    return entering.confirmed(sso, entering.redeemed_of(attempt.data), attempt.user_id, attempt.data["target"])
+    if attempt.data["version"] != sso.version:
+        raise LoginRefused("state", "connection_changed", Sentence.NOT_STARTED_HERE)
+    return entering.confirmed(sso, entering.redeemed_of(attempt.data), candidate, attempt.data["target"])
 
 
 def password_page(token: str) -> Response:
@@ -139,7 +154,8 @@ def set_password(token: str) -> Response:
         passwords.check(password, about=[document["userName"], document.get("displayName") or ""])
     except WeakPassword as error:
         return _password_page(link, token, status=400, problem=str(error))
-    password_hash, seen = passwords.hashed(password), visit("link")
+    with door.checking_password():
+        password_hash, seen = passwords.hashed(password), visit("link")
     try:
         with door.write(link.tenant) as tx:
             person = hold(tx, link.user.id)
@@ -203,8 +219,10 @@ def _choices(door: LoginDoor, matching: list[_Where]) -> dict[str, tuple[str, in
     return found
 
 
-def _scales(door: LoginDoor, found: list[_Where], username: str, seen: Visit) -> list[Scale]:
-    known = any(local_login.knows(door.read(each.tenant), each.candidate.user_id, seen.address) for each in found)
+def _scales(door: LoginDoor, found: list[_Where], username: str, seen: Visit, *, known: bool = False) -> list[Scale]:
+    known = known or any(
+        local_login.knows(door.read(each.tenant), each.candidate.user_id, seen.address) for each in found
+    )
     tenant = "" if door.multi else door.default_tenant
     return throttle.scales(tenant, local_login.folded(username), seen.address, known_address=known)
 

@@ -40,7 +40,7 @@ _ASSETS = {
 }
 # A new release's pages ask for new addresses, so that no browser puts old styles on them.
 _VERSION = hashlib.sha256(b"".join(path.read_bytes() for path, _ in _ASSETS.values())).hexdigest()[:12]
-_NOT_LOGGED = (Sentence.NOTHING, Sentence.STALE_FORM, Sentence.BUSY, Sentence.UNAVAILABLE)
+_NOT_LOGGED = (Sentence.NOTHING, Sentence.STALE_FORM, Sentence.BUSY, Sentence.CROWDED, Sentence.UNAVAILABLE)
 _NOT_BEGUN = (Sentence.LINK_USED, Sentence.NOTHING, Sentence.STALE_FORM, Sentence.FAILED)
 
 

@@ -84,7 +84,7 @@ def refused(error: LoginRefused) -> Response:
     """Write a refusal down under its step, and show its sentence."""
     door = the_door()
     connection = (request.view_args or {}).get("connection", "")
-    if error.sentence not in (Sentence.NOTHING, Sentence.STALE_FORM, Sentence.BUSY):
+    if error.sentence not in (Sentence.NOTHING, Sentence.STALE_FORM, Sentence.BUSY, Sentence.CROWDED):
         _note(door, connection, error)
     return pages.message(error.sentence)
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from flask import Response, jsonify, request
 
 from scim_server.directory import attempts, ending, identities, linking, sessions
-from scim_server.directory.errors import NotFound
+from scim_server.directory.errors import NotFound, Refused
 from scim_server.directory.logout_tokens import take as take_logout_token
 from scim_server.directory.sessions import Session
 from scim_server.directory.sso_connections import SsoConnection
@@ -130,11 +130,15 @@ def _at_provider(door: LoginDoor, session: Session) -> str | None:
         return None  # logged out here it is, whatever the provider does
     if url is None:
         return None
+    try:
+        hint = door.vault.open(session.id_token)
+    except Refused:
+        return None  # sealed with a key that this server has no more
     browser = cookies.browser()
     with door.write(sso.tenant) as tx:
         state = attempts.start(tx, browser, attempts.LOGOUT, {}, sso_connection=sso.id)
     query = {
-        "id_token_hint": door.vault.open(session.id_token),
+        "id_token_hint": hint,
         "post_logout_redirect_uri": f"{root()}/logout/done",
         "client_id": sso.client_id,
         "state": state,
@@ -171,7 +175,8 @@ def _check_revocation(door: LoginDoor, sso: SsoConnection, token: str) -> None:
 def _person(tx: Tx, sso: SsoConnection, named: dict[str, object]) -> str | None:
     """Whom a subject identifier names (RFC 9493): by subject, or by address among those linked to this provider."""
     if named.get("format") == "iss_sub" and named.get("iss") == sso.issuer:
-        known = identities.of_subject(tx, sso.id, str(named.get("sub")))
+        subject = str(named.get("sub"))
+        known = identities.of_subject(tx, sso.id, subject) if claims.is_text(subject) else None
         return known.user_id if known else None
     if named.get("format") == "email":
         linked = linking.linked_by_email(tx, sso, str(named.get("email")))

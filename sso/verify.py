@@ -115,6 +115,8 @@ def _id_of(tenant: str) -> str | None:
     door = the_door()
     if tenant == tenants.DEFAULT:
         return door.default_tenant
+    if not tenant.isprintable():  # NUL is in no name, and PostgreSQL takes none
+        return None
     try:
         return tenants.named(door.database, tenant).id
     except NotFound:

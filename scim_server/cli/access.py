@@ -66,7 +66,7 @@ def set_tenant(tenant_name: str, access_group: str | None, no_access_group: bool
 
 @click.group()
 def connection() -> None:
-    """Connections: the identity providers that push into a tenant, or that its people log in with."""
+    """Identity providers. They push into a tenant, or its people log in with them, or both."""
 
 
 _strict = click.option("--strict/--tolerant", default=None, help="Refuse deviations from the RFCs, or accept them.")
@@ -95,9 +95,9 @@ def add_connection(
     as_json: bool,
     **login: Any,
 ) -> None:
-    """Add a connection, with --kind one that people log in with; an existing one gets its login so.
+    """Add a connection, with --kind one that people log in with.
 
-    It is tolerant towards a sender and answers 204 unless told otherwise.
+    An existing one gets its login so. It is tolerant towards a sender and answers 204 unless told otherwise.
     """
     if (name is None) == (named is None):
         raise click.UsageError("Give the name of the connection, once.")
@@ -162,7 +162,11 @@ def set_connection(
     as_json: bool,
     **login: Any,
 ) -> None:
-    """Change the settings of a connection; it takes hold with the next request or login."""
+    """Change the settings of a connection.
+
+    They take hold with the next request or login. Another issuer is another provider: its links go, and all that the
+    people linked or logged in through it hold ends.
+    """
     status = None if group_patch_status is None else int(group_patch_status)
     with writing(tenant_name) as tx:
         changed = connections.change(tx, name, strict=strict, group_patch_status=status)
@@ -178,7 +182,7 @@ def set_connection(
 @as_json
 @command
 def check_connection(name: str, tenant_name: str, as_json: bool) -> None:
-    """Ask the provider for what a login needs, and say what its console must contain; exit status 4 on a failure."""
+    """Ask the provider for what a login needs. Says what its console must contain; exit status 4 on a failure."""
     with reading(tenant_name) as tx:
         held = sso.login_of(sso_connections.of(tx, connections.named(tx, name)), name)
         sso.test(tx.database, held, as_json=as_json)
@@ -191,7 +195,10 @@ def check_connection(name: str, tenant_name: str, as_json: bool) -> None:
 @as_json
 @command
 def remove_connection(name: str, tenant_name: str, login_only: bool, as_json: bool) -> None:
-    """Remove a connection: its tokens, its links to people and the sessions opened through it end; people stay."""
+    """Remove a connection. People stay.
+
+    Its tokens end, its links to people go, and all ends that these people hold, or whoever logged in through it.
+    """
     ended = {"people_logged_out": 0, "identities": 0, "tokens": 0}
     with writing(tenant_name) as tx:
         held = connections.named(tx, name)

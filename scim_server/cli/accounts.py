@@ -51,7 +51,7 @@ _PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 def create(
     username: str, tenant_name: str, display_name: str | None, email: str | None, inactive: bool, as_json: bool
 ) -> None:
-    """Create an account by hand; no identity provider will ever end it."""
+    """Create an account by hand. No identity provider will ever end it."""
     body: dict[str, Any] = {"schemas": [_SCHEMA], "userName": username, "active": not inactive}
     address = email or (username if "@" in username else None)
     if address:
@@ -88,7 +88,7 @@ def activate(key: str, tenant_name: str, as_json: bool) -> None:
 @as_json
 @command
 def deactivate(key: str, tenant_name: str, as_json: bool) -> None:
-    """Set an account as inactive: its sessions, tokens and links end at once."""
+    """Set an account as inactive. All that it holds ends at once."""
     _switch(tenant_name, key, active=False, as_json=as_json)
 
 
@@ -98,7 +98,7 @@ def deactivate(key: str, tenant_name: str, as_json: bool) -> None:
 @as_json
 @command
 def delete(key: str, tenant_name: str, as_json: bool) -> None:
-    """Delete an account, restorable; its sessions, tokens and links end at once."""
+    """Delete an account, restorable. All that it holds ends at once."""
     with writing(tenant_name) as tx:
         user_id = id_of(tx, "User", key)
         users.delete(tx, user_id)
@@ -124,7 +124,7 @@ class _Moment(click.ParamType[str]):
 @as_json
 @command
 def lock(key: str, tenant_name: str, reason: str, since: str | None, until: str | None, as_json: bool) -> None:
-    """Keep a person out, whatever the identity provider says of them; everything they hold ends."""
+    """Keep a person out, whatever the provider says of them. All that they hold ends."""
     with writing(tenant_name) as tx:
         user_id = id_of(tx, "User", key)
         accounts.lock(tx, user_id, reason, since=since, until=until)
@@ -180,7 +180,10 @@ def password_clear(key: str, tenant_name: str, as_json: bool) -> None:
 @as_json
 @command
 def access(key: str, tenant_name: str, as_json: bool) -> None:
-    """Tell how a person gets in: state, role, identities, tokens, and a receipt for each time that they were ended."""
+    """Tell how a person gets in, and what was ended.
+
+    State, role, identities, sessions, tokens, and a receipt for each time that everything they held ended.
+    """
     with reading(tenant_name) as tx:
         user_id = users.get(tx, id_of(tx, "User", key), related=False).id
         told: dict[str, Any] = {
@@ -233,7 +236,7 @@ def _lifetimes() -> Lifetimes:
 @as_json
 @command
 def link(key: str, tenant_name: str, connection_name: str, subject: str, as_json: bool) -> None:
-    """Bind a provider's subject to an account by hand; one that belonged to a deleted account is taken over."""
+    """Bind a provider's subject to an account by hand. One that belonged to a deleted account is taken over."""
     with writing(tenant_name) as tx:
         held = _login(tx, connection_name)
         user_id = id_of(tx, "User", key)
@@ -248,7 +251,7 @@ def link(key: str, tenant_name: str, connection_name: str, subject: str, as_json
 @as_json
 @command
 def unlink(key: str, tenant_name: str, connection_name: str, as_json: bool) -> None:
-    """Undo a link; the sessions that were opened with it end, and the next login may bind anew."""
+    """Undo a link. All that the person holds ends, and the next login may bind anew."""
     with writing(tenant_name) as tx:
         held = _login(tx, connection_name)
         user_id = id_of(tx, "User", key)
@@ -320,7 +323,7 @@ def revoke_token(key: str, token_id: str, tenant_name: str, as_json: bool) -> No
 @as_json
 @command
 def login_log(tenant_name: str, key: str | None, count: int, as_json: bool) -> None:
-    """Show the login log: who tried to get in, and the step at which it ended."""
+    """Show who tried to get in, and the step at which it ended."""
     with reading(tenant_name) as tx:
         user_id = id_of(tx, "User", key) if key else None
         if user_id and not is_id(user_id):  # a deleted person's lines are found by id
@@ -369,7 +372,10 @@ def revoke(key: str, tenant_name: str, as_json: bool) -> None:
 @as_json
 @command
 def break_glass(key: str, tenant_name: str, off: bool, as_json: bool) -> None:
-    """Mark an account for emergencies: no sender can change it, and its password works where others' do not."""
+    """Mark an account for emergencies.
+
+    No sender can change it, no provider lets it in, and its password works where others' do not. What it holds ends.
+    """
     with writing(tenant_name) as tx:
         user_id = id_of(tx, "User", key)
         accounts.set_break_glass(tx, user_id, on=not off)

@@ -13,6 +13,7 @@ import orjson
 
 from .. import config
 from ..directory import actor, tenants
+from ..directory.checks import Check
 from ..directory.errors import DirectoryError, NotFound, SchemaMismatch, Unavailable
 from ..directory.store import migrate
 from ..directory.store.engine import Database
@@ -111,6 +112,17 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, as_json: boo
             click.echo(f"{name:<{width}}  {_cell(item)}")
     else:
         _table(value)
+
+
+def show_checks(results: Sequence[Check], *, as_json: bool, failed: str) -> None:
+    """Print what was looked at; raises Stop with exit status 4 when something failed, which a warning does not."""
+    rows: list[dict[str, Any]] = []
+    for each in results:
+        state = {"ok": each.ok, "warn": each.warn} if as_json else {"ok": "warn" if each.warn else each.ok}
+        rows.append({"check": each.name, **state, "says": each.says})
+    show(rows, as_json=as_json)
+    if not all(each.ok for each in results):
+        raise Stop(failed, CHECK_FAILED)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> None:

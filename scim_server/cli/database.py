@@ -16,7 +16,7 @@ def db() -> None:
 @db.command()
 @command
 def upgrade() -> None:
-    """Bring the schema to the one this program knows, creating it where there is none."""
+    """Bring the schema to the one this program knows. Where there is none it is created."""
     url = settings().database
     before = migrate.current(url)
     migrate.upgrade(url)
@@ -27,7 +27,7 @@ def upgrade() -> None:
 @as_json
 @command
 def check(as_json: bool) -> None:
-    """Tell whether the schema is the one this program knows; exit status 4 when it is not."""
+    """Tell whether the schema is the one this program knows. Exit status 4 when it is not."""
     url = settings().database
     found, known = migrate.current(url), migrate.head()
     show({"revision": found, "known": known, "ok": found == known}, as_json=as_json)

@@ -36,7 +36,10 @@ _EXTRA = ("oidc_provider_mock", "scim2_client")
 @click.pass_context
 @command
 def demo(context: click.Context, port: int, data_dir: Path | None) -> None:
-    """Show it: invented people, a provider to log in with, an HR desk to end accounts at. Ctrl-C ends it."""
+    """Show it all on this machine, with invented people.
+
+    A provider to log in with, an HR desk to end accounts at. Ctrl-C ends it.
+    """
     if context.invoked_subcommand is not None:
         return
     with _extra():
@@ -50,7 +53,7 @@ def demo(context: click.Context, port: int, data_dir: Path | None) -> None:
 @as_json
 @command
 def deactivate(username: str, active: bool, as_json: bool) -> None:
-    """End an account of the demo that runs, through SCIM, as its HR desk does."""
+    """End an account of the demo that runs, by SCIM, as its HR desk does."""
     with _extra():
         from ..demo import acting, finding, sender
     running = finding.find()

@@ -16,7 +16,7 @@ from ..directory import checks, tenants
 from ..directory.store import migrate
 from ..directory.store.engine import Database
 from ..directory.vault import Vault
-from .commands import CHECK_FAILED, REFUSED, USAGE, Stop, as_json, command, settings, show
+from .commands import REFUSED, USAGE, Stop, as_json, command, settings, show, show_checks
 
 
 @click.command()
@@ -25,7 +25,7 @@ from .commands import CHECK_FAILED, REFUSED, USAGE, Stop, as_json, command, sett
 @click.option("--workers", type=click.IntRange(1, 256), help="Worker processes.")
 @command
 def run(host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve until told to stop; the database is created or brought up to date first."""
+    """Serve until told to stop. The database is created or brought up to date first."""
     found = settings()
     found = replace(found, host=host or found.host, port=port or found.port, workers=workers or found.workers)
     _refuse_taken_port(found.host, found.port)
@@ -108,12 +108,10 @@ def _serve(found: config.Settings) -> None:
 @as_json
 @command
 def doctor(as_json: bool) -> None:
-    """Look at settings, database, schema and tokens; exit status 4 when something needs mending."""
+    """Look at settings, database, schema and tokens. Exit status 4 when something needs mending."""
     found = settings()
     results = checks.run(found.database, found.base_url, str(found.data_dir), Vault(config.server_key(found)))
-    show([{"check": each.name, "ok": each.ok, "says": each.says} for each in results], as_json=as_json)
-    if not all(each.ok for each in results):
-        raise Stop("Something needs mending; see above.", CHECK_FAILED)
+    show_checks(results, as_json=as_json, failed="Something needs mending; see above.")
 
 
 @click.group("config")

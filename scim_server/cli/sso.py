@@ -18,11 +18,12 @@ from sso.providers import kinds
 
 from .. import config
 from ..directory import sso_connections
+from ..directory.checks import Check
 from ..directory.errors import NotFound, Refused
 from ..directory.sso_connections import SsoConnection, SsoSettings
 from ..directory.store.engine import Database
 from ..directory.vault import Vault
-from .commands import CHECK_FAILED, Stop, settings, show
+from .commands import settings, show_checks
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -110,69 +111,82 @@ def say_what_the_console_needs(held: SsoConnection) -> None:
     """One paragraph for whoever sits at the provider's console."""
     click.echo(f"\nEnter at the provider ({kinds.CONSOLES[held.kind]}):", err=True)
     click.echo(f"  {described(held)['redirect_uri']}", err=True)
+    if not settings().base_url:
+        click.echo(
+            "SCIM_SERVER_BASE_URL is not set: at login the address in the browser stands in place of "
+            f"{root(settings())}.", err=True,
+        )  # fmt: skip
     if not held.settings.domains:
         click.echo("No --domains: any address that the provider has proven may be matched.", err=True)
 
 
 def test(database: Database, held: SsoConnection, *, as_json: bool) -> None:
     """Look at everything that a login needs; raises Stop with exit status 4 when something fails."""
-    results = list(_checks(database, held))
-    show([{"check": name, "ok": ok, "says": says} for name, ok, says in results], as_json=as_json)
-    if not all(ok for _, ok, _ in results):
-        raise Stop("The connection cannot be used like this; see above.", CHECK_FAILED)
+    failed = "The connection cannot be used like this; see above."
+    show_checks(_checks(database, held), as_json=as_json, failed=failed)
 
 
-def _checks(database: Database, held: SsoConnection) -> list[tuple[str, bool, str]]:
+def _checks(database: Database, held: SsoConnection) -> list[Check]:
     found = settings()
-    results: list[tuple[str, bool, str]] = []
+    results: list[Check] = []
     try:
         Vault(config.server_key(found)).open(held.client_secret)
-        results.append(("client secret", True, "can be opened with this server's key"))
+        results.append(Check("client secret", ok=True, says="can be opened with this server's key"))
     except Refused as error:
-        results.append(("client secret", False, str(error)))
+        results.append(Check("client secret", ok=False, says=str(error)))
     network = Network(found.provider_networks)
     if held.kind in ("github", "bitbucket"):
         results.append(_reachable(network, held))
     else:
         results += _openid(network, held)
     uri = described(held)["redirect_uri"]
-    console = f"{kinds.CONSOLES[held.kind]}: {uri}"
-    results.append(("provider's console must contain", True, f"{console}; scopes {kinds.scope_of(held.kind)}"))
-    secure = uri.startswith("https:")
-    hint = "" if secure else "; most providers take plain http for localhost only: set SCIM_SERVER_BASE_URL"
-    results.append(("redirect URI", True, f"{uri}{hint}"))
+    console = f"{kinds.CONSOLES[held.kind]}: {uri}; scopes {kinds.scope_of(held.kind)}"
+    results.append(Check("provider's console must contain", ok=True, says=console))
+    results.append(_redirect_uri(found, uri))
     domains = ", ".join(held.settings.domains) or "any: name yours with connection set --domains"
-    results.append(("domains", True, domains))
+    results.append(Check("domains", ok=True, says=domains))
     return results
 
 
-def _openid(network: Network, held: SsoConnection) -> list[tuple[str, bool, str]]:
+def _redirect_uri(found: config.Settings, uri: str) -> Check:
+    """What the provider sends people back to: made of the address in their browser, unless a setting says it."""
+    if not found.base_url:
+        says = f"{uri}, if that is the address in the browser: the login goes by that; set SCIM_SERVER_BASE_URL to it"
+    elif uri.startswith("https:"):
+        return Check("redirect URI", ok=True, says=uri)
+    else:
+        says = f"{uri}; most providers take plain http for localhost only: set SCIM_SERVER_BASE_URL to an https address"
+    return Check("redirect URI", ok=True, says=says, warn=True)
+
+
+def _openid(network: Network, held: SsoConnection) -> list[Check]:
     url = discovery.url_of(held.issuer)
     try:
         metadata, headers = network.get_json(url)
     except ProviderUnreachable as error:
-        return [("discovery", False, f"{url}: {error}")]
+        return [Check("discovery", ok=False, says=f"{url}: {error}")]
     if not isinstance(metadata, dict):
-        return [("discovery", False, f"{url} is no JSON object")]
+        return [Check("discovery", ok=False, says=f"{url} is no JSON object")]
     try:
         discovery.check(metadata, held.issuer)
     except LoginRefused as error:
         says = f"{error.reason.replace('_', ' ')}: configured {held.issuer}, published {metadata.get('issuer')!r}"
-        return [("discovery", False, says)]
-    results = [("discovery", True, f"{url}; issuer as configured"), _clock(headers)]
-    results.append(("algorithms", True, ", ".join(sorted(jose.algorithms(metadata)))))
+        return [Check("discovery", ok=False, says=says)]
+    results = [Check("discovery", ok=True, says=f"{url}; issuer as configured"), _clock(headers)]
+    results.append(Check("algorithms", ok=True, says=", ".join(sorted(jose.algorithms(metadata)))))
     try:
         keys, _ = network.get_json(metadata["jwks_uri"])
         number = len(keys["keys"])
-        results.append(("keys", number > 0, f"{number} at {metadata['jwks_uri']}"))
+        results.append(Check("keys", ok=number > 0, says=f"{number} at {metadata['jwks_uri']}"))
     except (ProviderUnreachable, TypeError, KeyError) as error:
-        results.append(("keys", False, f"{metadata['jwks_uri']}: {error}"))
+        results.append(Check("keys", ok=False, says=f"{metadata['jwks_uri']}: {error}"))
     ends = metadata.get("end_session_endpoint")
-    results.append(("logout at the provider", True, str(ends) if ends else "not offered; people are logged out here"))
+    says = str(ends) if ends else "not offered; people are logged out here"
+    results.append(Check("logout at the provider", ok=True, says=says))
     return results
 
 
-def _reachable(network: Network, held: SsoConnection) -> tuple[str, bool, str]:
+def _reachable(network: Network, held: SsoConnection) -> Check:
     """Providers without discovery: whether their API answers at all; 401 is what it should say to nobody."""
     base = held.settings.base_url
     api = {"github": f"{base}/api/v3" if base else "https://api.github.com"}.get(
@@ -181,18 +195,21 @@ def _reachable(network: Network, held: SsoConnection) -> tuple[str, bool, str]:
     try:
         network.get_json(f"{api}/user")
     except ProviderUnreachable as error:
-        return ("API", error.category == "status", f"{api} answers" if error.category == "status" else str(error))
-    return ("API", True, f"{api} answers")
+        answers = error.category == "status"
+        return Check("API", ok=answers, says=f"{api} answers" if answers else str(error))
+    return Check("API", ok=True, says=f"{api} answers")
 
 
-def _clock(headers: Mapping[str, str]) -> tuple[str, bool, str]:
+def _clock(headers: Mapping[str, str]) -> Check:
     try:
         theirs = parsedate_to_datetime(headers["Date"]).timestamp()
     except (KeyError, ValueError, TypeError):
-        return ("clock", True, "the provider does not tell its time")
+        says = "not compared: the provider does not tell its time; keep this machine's by NTP"
+        return Check("clock", ok=True, says=says, warn=True)
     skew = round(time.time() - theirs)
     says = f"{abs(skew)} seconds {'ahead of' if skew > 0 else 'behind'} the provider" if skew else "as the provider's"
-    return ("clock", abs(skew) <= _SKEW, says if abs(skew) <= _SKEW else f"{says}; logins fail: set the clock by NTP")
+    ok = abs(skew) <= _SKEW
+    return Check("clock", ok, says if ok else f"{says}; logins fail: set the clock by NTP")
 
 
 def _values(given: Mapping[str, Any]) -> dict[str, Any]:

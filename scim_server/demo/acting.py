@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..directory import ending, logins, sessions, tenants
 from ..directory.actor import at_command_line
@@ -36,9 +36,18 @@ class Outcome:
         if self.receipt is None:
             return f"{self.username} is active: may log in anew." if self.active else "Nothing was left to end."
         number, took = self.receipt["sessions"], self.receipt["milliseconds"]
-        sessions_ended = f"{number or 'no'} session{'' if number == 1 else 's'}"
+        if not number:
+            return f"{self.username} may not log in any more, and was not logged in."
         after = "" if took is None else f", {took:.1f} ms after the request came in"
-        return f"{sessions_ended[0].upper()}{sessions_ended[1:]} of {self.username} ended{after}."
+        return f"{number} session{'' if number == 1 else 's'} of {self.username} ended{after}."
+
+
+class State(NamedTuple):
+    """How it stands with somebody: active by SCIM, how many sessions count, and the server's latest receipts."""
+
+    active: bool
+    sessions: int
+    receipts: list[dict[str, Any]]
 
 
 class Actor:
@@ -59,13 +68,20 @@ class Actor:
         receipt = next((each for each in receipts if each["request_id"] == exchange.request_id), None)
         return Outcome(name, active, exchange, receipt)
 
-    def states(self) -> dict[str, tuple[bool, int]]:
-        """Of each persona with an account, by username: active by SCIM, and how many sessions count."""
+    def states(self, number: int) -> dict[str, State]:
+        """How it stands with each persona that has an account, by username, with so many receipts."""
         names = [each.username for each in company.PERSONAS if each.username]
         asked = " or ".join(f'userName eq "{name}"' for name in names)
         found = self.sender.look("User", ["userName", "active"], asked)
         books = self._books()
-        return {each["userName"]: (each["active"], len(sessions.of(books, each["id"], Lifetimes()))) for each in found}
+        return {
+            each["userName"]: State(
+                each["active"],
+                len(sessions.of(books, each["id"], Lifetimes())),
+                ending.receipts_of(books, each["id"], number),
+            )
+            for each in found
+        }
 
     def logins(self, number: int) -> list[dict[str, Any]]:
         """The latest lines of the server's login log."""

@@ -12,9 +12,10 @@ from typing import Any
 
 from ..directory.errors import DirectoryError, NotFound
 from . import company, web
-from .acting import Actor, Outcome
+from .acting import Actor, Outcome, State
 
 _OUTCOMES = 5
+_RECEIPTS = 5
 _LOGINS = 8
 
 
@@ -39,11 +40,11 @@ class Desk:
         return web.page("error.html", "404 Not Found", name="There is nothing here", description="")
 
     def _page(self) -> web.Answer:
-        states = self._actor.states()
+        states = self._actor.states(_RECEIPTS)
         rows = [(each, states.get(each.username or "")) for each in company.PERSONAS]
         return web.page(
             "desk.html", company=company.NAME, rows=rows, outcomes=list(reversed(self._outcomes)), token=self._token,
-            logins=self._actor.logins(_LOGINS), shown=_shown, **self._addresses,
+            receipts=_latest(states), logins=self._actor.logins(_LOGINS), shown=_shown, **self._addresses,
         )  # fmt: skip
 
     def _switch(self, sent: dict[str, str]) -> web.Answer:
@@ -61,6 +62,12 @@ def running(place: web.Served, actor: Actor, addresses: dict[str, str]) -> Itera
     """Open the desk at a place."""
     with place.showing(web.answering(Desk(actor, addresses).view)):
         yield
+
+
+def _latest(states: dict[str, State]) -> list[dict[str, Any]]:
+    """The latest receipts of all, whoever caused them: this desk, a second terminal, a provider."""
+    found = [{**receipt, "username": name} for name, state in states.items() for receipt in state.receipts]
+    return sorted(found, key=lambda each: str(each["at"]), reverse=True)[:_RECEIPTS]
 
 
 def _shown(body: Any) -> str:

@@ -1,4 +1,7 @@
-"""Pages on loopback: one style, strict headers, no host but this machine. The standard library's server does."""
+"""Pages on loopback: one style, strict headers, no host but this machine, no form of anybody else's.
+
+The standard library's server does.
+"""
 
 from __future__ import annotations
 
@@ -117,12 +120,21 @@ def _guarded(app: App, port: int, form_action: str) -> App:
         if environ.get("HTTP_HOST") not in hosts:
             begin("421 Misdirected Request", [("Content-Type", "text/plain")])
             return [b"Ask for this page by its address on this machine.\n"]
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD") and not _is_of_ours(environ):
+            begin("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"A page of another site sent this.\n"]
         if environ["PATH_INFO"] == _STYLE:
             begin("200 OK", [("Content-Type", "text/css"), ("Content-Length", str(len(style)))])
             return [style]
         return app(environ, begin)
 
     return guarded
+
+
+def _is_of_ours(environ: dict[str, Any]) -> bool:
+    """Whether a page of the same address sent a form; programs, which say nothing of it, carry no one's browser."""
+    site, origin = environ.get("HTTP_SEC_FETCH_SITE"), environ.get("HTTP_ORIGIN")
+    return site in (None, "same-origin", "none") and origin in (None, f"http://{environ['HTTP_HOST']}")
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -113,13 +113,18 @@ def set_role(tx: Tx, user_id: str, role: str) -> None:
 def set_break_glass(tx: Tx, user_id: str, *, on: bool) -> None:
     """Mark an account as break-glass: out of senders' and providers' reach, its password good where others' are not.
 
-    What it holds ends: a provider may have opened it before, and without the mark it may not be let in at all.
+    With the mark all ends that it holds, since a provider may have opened it; without it too, where the mark alone
+    let it in. Raises NotFound, Refused.
     """
     person = standing.hold(tx, user_id)
     if person.guarded == on:
         return
+    let_in_by_the_mark = not on and not standing.is_inside(tx, user_id)
+    if let_in_by_the_mark:
+        guards.keep_an_admin(tx, [user_id])
     tx.do(_GUARD, id=user_id, guarded=on)
-    ending.end(tx, [user_id], "break-glass on" if on else "break-glass off")
+    if on or let_in_by_the_mark:
+        ending.end(tx, [user_id], "break-glass on" if on else "break-glass off")
     audit.record(tx, "break_glass.on" if on else "break_glass.off", "User", user_id)
 
 

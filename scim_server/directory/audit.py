@@ -19,7 +19,8 @@ _INSERT = Statement("""
     VALUES (:tenant, :id, :at, :door, :actor, :connection, :request_id, :action, :target_kind, :target,
       :before, :after, :deviations)""")
 _LATEST = Statement("""
-    SELECT a.id, a.at, a.door, a.actor, a.request_id, a.action, a.target_kind, a.target, a.before, a.after, a.deviations
+    SELECT a.id, a.at, a.door, a.actor, a.connection, a.request_id, a.action, a.target_kind, a.target, a.before,
+      a.after, a.deviations
     FROM audit_records a WHERE a.tenant = :tenant AND a.target = :target ORDER BY a.id DESC LIMIT :limit""")
 
 
@@ -48,7 +49,8 @@ def record(
 def of(tx: Tx, target: str, limit: int = 50) -> list[dict[str, Any]]:
     """The latest records about one resource, newest first."""
     names = (
-        "id", "at", "door", "actor", "request_id", "action", "kind", "target", "before", "after", "deviations",
+        "id", "at", "door", "actor", "connection", "request_id", "action", "kind", "target", "before", "after",
+        "deviations",
     )  # fmt: skip
     records = [dict(zip(names, row, strict=True)) for row in tx.all(_LATEST, target=target, limit=limit)]
     for each in records:

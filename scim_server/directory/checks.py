@@ -27,11 +27,12 @@ _SOON = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at; ``says`` is the finding, with the way out when it is not ``ok``."""
+    """One thing looked at; ``says`` is the finding, with the way out when it is not ``ok``, or ok with a ``warn``."""
 
     name: str
     ok: bool
     says: str
+    warn: bool = False
 
 
 def run(url: str, base_url: str, data_dir: str, vault: Vault) -> list[Check]:
@@ -101,8 +102,11 @@ def _https(database: Database, base_url: str) -> Check:
     """Providers send people to https only, and so do cookies that no other site can set."""
     if base_url.startswith("https:") or not database.run(_SECRETS, {}).rows:
         return Check("login over https", ok=True, says=base_url or "no login is set up")
+    if not base_url:
+        says = "not known: SCIM_SERVER_BASE_URL is not set; set it to the https address that people use"
+        return Check("login over https", ok=True, says=says, warn=True)
     says = "people log in over plain http; set SCIM_SERVER_BASE_URL to the https address that they use"
-    return Check("login over https", ok=base_url == "" or _is_local(base_url), says=says)
+    return Check("login over https", ok=_is_local(base_url), says=says, warn=_is_local(base_url))
 
 
 def _is_local(base_url: str) -> bool:

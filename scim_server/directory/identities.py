@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..protocol.render import Stored
-from . import audit, events, mails, sessions
+from . import audit, ending, events, mails
 from .errors import AlreadyTaken, NotFound
 from .store.engine import Statement
 from .store.transaction import Tx
@@ -126,18 +126,18 @@ def note_use(tx: Tx, sso_connection: str, proof: Proof) -> bool:
 
 
 def unlink(tx: Tx, identity: Identity, cause: str = "unlinked") -> None:
-    """Undo a link, and end the sessions that were opened with it."""
+    """Undo a link, and end all that its person holds."""
     given = {"sso_connection": identity.sso_connection, "subject": identity.subject}
     if tx.do(_DELETE, **given) == 0:
         raise NotFound("There is no such link; it may have been undone already.")
-    sessions.end_of_connection(tx, identity.sso_connection, cause, subject=identity.subject)
+    ending.end(tx, [identity.user_id], cause)
     audit.record(tx, "identity.unlinked", "User", identity.user_id, before={**given, "cause": cause})
     events.append(tx, {"identity.unlinked": given}, identity.user_id)
 
 
-def forget_connection(tx: Tx, sso_connection: str) -> int:
-    """Undo all links of a connection that is removed, and tell how many there were."""
-    return len(tx.all(_OF_CONNECTION, sso_connection=sso_connection))
+def forget_connection(tx: Tx, sso_connection: str) -> list[str]:
+    """Undo all links of a connection that is removed, and tell whose they were."""
+    return [row[0] for row in tx.all(_OF_CONNECTION, sso_connection=sso_connection)]
 
 
 def shown(text: str | None) -> str | None:

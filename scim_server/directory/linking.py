@@ -12,7 +12,7 @@ from ..protocol.documents import Document
 from ..protocol.filters import comparable
 from ..protocol.render import Stored, name_of
 from ..protocol.schemas import USER
-from . import ending, guards, identities, links, standing, users
+from . import audit, ending, guards, identities, links, standing, users
 from .errors import AlreadyTaken, NotFound, Refused
 from .identities import Identity, Proof
 from .sso_connections import SsoConnection
@@ -34,6 +34,12 @@ _BY_EMAIL = Statement("""
     SELECT DISTINCT r.kind, r.id, r.version, r.created, r.modified, r.body FROM entries e CROSS JOIN resources r
     WHERE e.tenant = :tenant AND e.attribute = 'emails' AND e.prefix = :prefix AND e.value = :email
       AND r.tenant = e.tenant AND r.id = e.resource AND r.kind = 'User' AND r.deleted IS NULL""")
+_GONE = Statement("""
+    SELECT 1 FROM resources r
+    WHERE r.tenant = :tenant AND r.kind = 'User' AND r.name = :name AND r.deleted IS NOT NULL
+    UNION ALL SELECT 1 FROM entries e WHERE e.tenant = :tenant AND e.attribute = 'emails' AND e.prefix = :prefix
+      AND e.value = :email
+    LIMIT 1""")
 _LIVING = Statement("""
     SELECT r.deleted FROM resources r WHERE r.tenant = :tenant AND r.id = :id AND r.kind = 'User'""")
 _HELD = Statement("""
@@ -42,6 +48,9 @@ _HELD = Statement("""
     UNION ALL SELECT 1 FROM links l
       WHERE l.tenant = :tenant AND l.user_id = :id AND l.revoked IS NULL AND l.used IS NULL
     LIMIT 1""")
+
+
+_ALL = 10_000  # records of one person
 
 
 class NoAccount(Exception):
@@ -68,11 +77,11 @@ def find(tx: Tx, sso: SsoConnection, proof: Proof, *, policy: str, passwords_wor
     if pushed is not None:
         if known is not None:  # the person was deleted and pushed anew under the same id
             identities.unlink(tx, known, "pushed anew")
-        return Found(_bind(tx, sso, proof, pushed, "external_id"))
+        return _adopt(tx, sso, proof, pushed, "external_id", passwords_work=passwords_work)
     user = _by_email(tx, sso, proof, policy)
     if user is None:
         return Found(_created(tx, sso, proof))
-    return _adopt(tx, sso, proof, user, passwords_work=passwords_work)
+    return _adopt(tx, sso, proof, user.id, "email", passwords_work=passwords_work)
 
 
 def confirm(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str) -> Standing:
@@ -188,20 +197,40 @@ def _addresses(document: Document) -> set[str]:
     return {value.lower() for value in values if value.isascii()}
 
 
-def _adopt(tx: Tx, sso: SsoConnection, proof: Proof, user: Stored, *, passwords_work: bool) -> Found:
-    """Bind the account of an address, or ask for its password first. Raises NoAccount."""
-    person = standing.hold(tx, user.id)
+def _adopt(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str, method: str, *, passwords_work: bool) -> Found:
+    """Bind an account that was found, or ask for its password first (R6). Raises NoAccount."""
+    person = standing.hold(tx, user_id)
     _require_linkable(proof, person)
-    _require_free(tx, sso, proof, user.id)
+    if person.role in guards.ADMINS and not _vouched_for(tx, sso, person.user, method):
+        raise NoAccount("admin_needs_hand", user_id)
+    _require_free(tx, sso, proof, user_id)
     if person.password_hash is None:
-        return Found(_bind(tx, sso, proof, user.id, "email"))
+        return Found(_bind(tx, sso, proof, user_id, method))
     if not passwords_work:
-        raise NoAccount("has_password", user.id)
+        raise NoAccount("has_password", user_id)
     try:
         standing.require(tx, person)
     except NotLetIn as error:
-        raise NoAccount(error.reason, user.id) from None
+        raise NoAccount(error.reason, user_id) from None
     return Found(person, needs_password=True)
+
+
+def _vouched_for(tx: Tx, sso: SsoConnection, user: Stored, method: str) -> bool:
+    """Whether what leads to an admin was not put there by another sender, who would so become the admin.
+
+    An externalId counts for accounts that this connection made; an address where a person or this connection set it.
+    """
+    records = [each for each in audit.of(tx, user.id, _ALL) if each["kind"] == "User"]
+    if method == "external_id":
+        return any(each["action"] == "user.created" and each["connection"] == sso.connection for each in records)
+    now = _addresses(user.document)
+    changes = (each for each in records if _addresses_of(each["after"]) == now != _addresses_of(each["before"]))
+    set_by = next(changes, None)
+    return set_by is not None and (set_by["door"] != "scim" or set_by["connection"] == sso.connection)
+
+
+def _addresses_of(document: Document | None) -> set[str] | None:
+    return _addresses(document) if document and "userName" in document else None
 
 
 def _bind(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str, method: str) -> Standing:
@@ -243,11 +272,20 @@ def _require_free(tx: Tx, sso: SsoConnection, proof: Proof, user_id: str) -> boo
     return held is not None
 
 
+def _was_here(tx: Tx, email: str) -> bool:
+    """Whether an address was a deleted person's name, or is among anybody's: who was ended stays out (R13)."""
+    wanted = email.lower()
+    name = comparable(name_of(USER), email)
+    return tx.one(_GONE, name=name, email=wanted, prefix=wanted[:200]) is not None
+
+
 def _created(tx: Tx, sso: SsoConnection, proof: Proof) -> Standing:
     """A new account, where the connection has just-in-time turned on for its own domains (R12)."""
     email = proof.email or ""
     if not (sso.settings.jit and proof.proven and sso.settings.owns(email)):
         raise NoAccount("unknown")
+    if _was_here(tx, email):
+        raise NoAccount("left_before")
     document: Document = {
         "userName": email,
         "emails": [{"value": email, "type": "work", "primary": True}],

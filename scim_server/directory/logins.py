@@ -41,6 +41,7 @@ class Visit:
     agent: str
     reference: str = ""
     sso_connection: str | None = None
+    connection: str | None = None  # the same by the id of the whole connection, under which the audit has it
 
 
 def record(
@@ -75,7 +76,7 @@ def record(
     if outcome == REFUSED:
         told = {"step": step, "reason": reason, "method": visit.method, "sso_connection": visit.sso_connection}
         action = "sso.subject_mismatch" if reason == "subject_mismatch" else "login.refused"
-        audit.record(tx, action, "User" if user_id else "Connection", user_id or visit.sso_connection or "", after=told)
+        audit.record(tx, action, "User" if user_id else "Connection", user_id or visit.connection or "", after=told)
 
 
 def latest(tx: Tx, *, user_id: str | None = None, limit: int = 50) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ nobody takes any, and they end by themselves.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -28,6 +29,10 @@ _TAKE = Statement("""
     UPDATE mails SET due = :later, tries = tries + 1 WHERE id = :id AND due <= :now
     RETURNING id, recipient, subject, text""")
 _SENT = Statement("DELETE FROM mails WHERE id = :id")
+
+
+_ATOM = r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,.\"]+"
+_MAILBOX = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@[\w-]+(?:\.[\w-]+)*")  # RFC 5322 §3.4.1, without its oddities
 
 
 class Mail(NamedTuple):
@@ -67,5 +72,4 @@ def mailbox(document: Document) -> str | None:
     emails = [each for each in document.get("emails") or [] if each.get("value")]
     first = next((each for each in emails if each.get("primary")), emails[0] if emails else None)
     address = str(first["value"]) if first else str(document["userName"])
-    plain = address.isprintable() and " " not in address and address.count("@") == 1
-    return address if plain and all(address.split("@")) else None
+    return address if _MAILBOX.fullmatch(address) else None

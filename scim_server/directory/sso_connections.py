@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ..protocol.filters import instant
-from . import attempts, audit, identities, sessions
+from . import attempts, audit, ending, identities, sessions
 from .connections import Connection
 from .errors import AlreadyTaken
 from .ids import is_id, new_id
@@ -149,9 +149,18 @@ def anywhere(database: Database) -> list[SsoConnection]:
 
 
 def same_client(database: Database, sso: SsoConnection) -> list[SsoConnection]:
-    """The connections, in whatever tenant, to which this provider proves the same: same issuer, same client."""
+    """The connections, in whatever tenant, to which this provider proves the same: same issuer, same client.
+
+    And the same trust: what was proved is judged by one connection's settings, which must not speak for another's.
+    """
     rows = database.run(_SAME_CLIENT, {"issuer": sso.issuer, "client_id": sso.client_id}).rows
-    return [found for found in map(_made, rows) if found.kind == sso.kind]
+    return [found for found in map(_made, rows) if (found.kind, _trust(found)) == (sso.kind, _trust(sso))]
+
+
+def _trust(sso: SsoConnection) -> SsoSettings:
+    """The settings by which a proof is judged; domains count for it where they are what makes an address proven."""
+    domains = sso.settings.domains if sso.settings.email_trust == "authoritative_domains" else ()
+    return replace(sso.settings, domains=domains, jit=False, enforced=False)
 
 
 def change(tx: Tx, sso: SsoConnection, **changes: Any) -> SsoConnection:
@@ -181,12 +190,13 @@ def remove(tx: Tx, sso: SsoConnection) -> dict[str, int]:
 
 
 def _end_all(tx: Tx, sso: SsoConnection, cause: str) -> dict[str, int]:
-    """End what came through a connection: links, sessions, half-done logins."""
+    """End what came through a connection, and all that its people hold."""
     tx.one(_LOCK, id=sso.id)
     unlinked = identities.forget_connection(tx, sso.id)  # first: a login on its way is waited for, and its session ends
-    people = sessions.end_of_connection(tx, sso.id, cause)
+    people = {*unlinked, *sessions.end_of_connection(tx, sso.id, cause)}
     attempts.drop_of_connection(tx, sso.id)
-    return {"people": len(people), "identities": unlinked}
+    ending.end(tx, sorted(people), cause)
+    return {"people": len(people), "identities": len(unlinked)}
 
 
 def told(sso: SsoConnection) -> dict[str, Any]:

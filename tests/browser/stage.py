@@ -250,7 +250,7 @@ def _confirm(*, wrong: bool) -> Maker:
     def make(sites: Sites) -> Place:
         site = sites["one"]
         user_id = site.known(LONG_NAME, password=PASSWORD)
-        state = site.attempt(attempts.CONFIRM, _only(site), {"name": LONG_NAME}, user_id)
+        state = site.attempt(attempts.CONFIRM, _only(site), {"name": LONG_NAME, "version": 1}, user_id)
         url = f"{site.root}/login/confirm?state={state}"
         fill = {"Password of this account": "wrong"} if wrong else {}
         return Place(url, {"scim_browser": "me"}, fill, press="Connect and log in" if wrong else "")
@@ -261,7 +261,7 @@ def _confirm(*, wrong: bool) -> Maker:
 def _choice(sites: Sites) -> Place:
     site = sites["tenants"]
     found = sso_connections.anywhere(site.database)
-    state = site.attempt(attempts.CHOOSE, found[0], {"among": {each.id: 0 for each in found}})
+    state = site.attempt(attempts.CHOOSE, found[0], {"among": {each.id: (0, each.version) for each in found}})
     return Place(f"{site.root}/select-account?state={state}", {"scim_browser": "me"})
 
 

@@ -158,9 +158,9 @@ class Person:
         with self.write() as tx:
             person = standing.hold(tx, self.id)
             if stage == attempts.CHOOSE:
-                data["among"] = {self.sso.id: person.epoch}
+                data["among"] = {self.sso.id: (person.epoch, self.sso.version)}
                 return browser, attempts.start(tx, browser, stage, data, sso_connection=self.sso.id)
-            data["name"] = self.name
+            data |= {"name": self.name, "version": self.sso.version}
             started = attempts.start(tx, browser, stage, data, sso_connection=self.sso.id, user_id=self.id)
             return browser, started
 

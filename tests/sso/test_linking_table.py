@@ -47,7 +47,7 @@ def oracle(case: Case) -> str:
     """The rules once more, written to be read: ``enter``, ``ask`` for the password, ``create`` or ``refuse``."""
     may_enter = case.account == "active" and not case.locked
     if case.link == "same":
-        return "enter" if may_enter else "refuse"  # R1, R13: only the subject counts
+        return "enter" if may_enter and not case.guarded else "refuse"  # R1, R13: only the subject counts
     ours = "corp.example" in case.domains
     trusted = {
         "none": False,
@@ -58,8 +58,10 @@ def oracle(case: Case) -> str:
         trusted = False
     if case.policy == SUBJECT_ONLY or not (trusted or case.policy == ANY_EMAIL) or (case.domains and not ours):
         return "refuse"  # R2
-    if case.account in ("none", "deleted"):
-        return "create" if case.jit and trusted and ours else "refuse"  # R12, R13
+    if case.account == "deleted":
+        return "refuse"  # R13
+    if case.account == "none":
+        return "create" if case.jit and trusted and ours else "refuse"  # R12
     if case.link == "other" or not may_enter or case.guarded or (case.weak and case.role in ("system_admin", "admin")):
         return "refuse"  # R4, R13, R5
     if not case.password:
@@ -177,7 +179,7 @@ TABLE = [
     ("a password", Case(password=True), "ask", ""),
     ("a password where none works", Case(password=True, passwords_work=False), "refuse", "has_password"),
     ("made at login", Case(account="none", jit=True), "create", "created"),
-    ("made anew after a deletion", Case(account="deleted", link="other", jit=True), "create", "created"),
+    ("made anew after a deletion", Case(account="deleted", link="other", jit=True), "refuse", "left_before"),
     ("not made in any domain", Case(account="none", jit=True, domains=()), "refuse", "unknown"),
     ("not made unproven", Case(account="none", jit=True, verified=False, policy=ANY_EMAIL), "refuse", "unknown"),
 ]  # fmt: skip
