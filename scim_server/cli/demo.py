@@ -53,7 +53,7 @@ def demo(context: click.Context, port: int, data_dir: Path | None) -> None:
 @as_json
 @command
 def deactivate(username: str, active: bool, as_json: bool) -> None:
-    """End an account of the demo that runs, by SCIM, as its HR desk does."""
+    """End an account of the running demo through SCIM, as HR does."""
     with _extra():
         from ..demo import acting, finding, sender
     running = finding.find()

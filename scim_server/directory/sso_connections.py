@@ -193,10 +193,11 @@ def _end_all(tx: Tx, sso: SsoConnection, cause: str) -> dict[str, int]:
     """End what came through a connection, and all that its people hold."""
     tx.one(_LOCK, id=sso.id)
     unlinked = identities.forget_connection(tx, sso.id)  # first: a login on its way is waited for, and its session ends
-    people = {*unlinked, *sessions.end_of_connection(tx, sso.id, cause)}
+    ending.end(tx, sorted(unlinked), cause)  # before single sessions are ended, or the receipt would not count them
+    others = sessions.end_of_connection(tx, sso.id, cause)
+    ending.end(tx, others, cause)
     attempts.drop_of_connection(tx, sso.id)
-    ending.end(tx, sorted(people), cause)
-    return {"people": len(people), "identities": len(unlinked)}
+    return {"people": len({*unlinked, *others}), "identities": len(unlinked)}
 
 
 def told(sso: SsoConnection) -> dict[str, Any]:

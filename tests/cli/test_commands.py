@@ -44,6 +44,20 @@ def test_every_command_has_help(sqlite: Program, path: tuple[str, ...]) -> None:
         assert re.search(r"\n  [A-Z]\w+ \w[^\n]+", result.stdout), "it says what it does"
 
 
+def groups(group: click.Group, name: str = "scim-server") -> list[tuple[str, click.Group]]:
+    """A group and every group below it."""
+    below = [groups(each, f"{name} {word}") for word, each in group.commands.items() if isinstance(each, click.Group)]
+    return [(name, group), *(found for each in below for found in each)]
+
+
+@pytest.mark.parametrize("group", [each for _, each in groups(main)], ids=[name for name, _ in groups(main)])
+def test_what_a_command_does_is_not_cut_where_its_group_lists_it(group: click.Group) -> None:
+    context = click.Context(group, terminal_width=78)  # what is left of a terminal of 80 columns
+    listed = group.get_help(context).partition("\nCommands:\n")[2]
+    assert [line.split()[0] for line in listed.splitlines()] == sorted(group.commands), "a line for each"
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
 def test_a_command_that_is_misused_says_so_with_status_2(sqlite: Program, path: tuple[str, ...]) -> None:
     result = sqlite(*path, "--no-such-option")
@@ -415,6 +429,30 @@ def test_doctor_tells_what_is_to_be_mended_with_status_4(program: Program) -> No
     told = program("doctor")
     assert told.exit_code == 4
     assert "run: scim-server db upgrade" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("base_url", "state", "says"),
+    [
+        ("https://accounts.example.com", "yes", "https://accounts.example.com"),
+        ("", "warn", "SCIM_SERVER_BASE_URL is not set"),
+        ("http://localhost:8000", "warn", "people log in over plain http"),
+        ("http://accounts.example.com", "no", "people log in over plain http"),
+    ],
+)
+def test_doctor_warns_of_what_may_be_meant_and_fails_for_what_cannot(
+    sqlite: Program, tmp_path: Path, base_url: str, state: str, says: str
+) -> None:
+    assert "no login is set up" in sqlite("doctor").stdout
+    (tmp_path / "secret").write_text("hidden")
+    login = ["--kind", "google", "--client-id", "x", "--client-secret-file", str(tmp_path / "secret")]
+    sqlite("connection", "add", "company", *login)
+    settings = {"base_url": base_url} if base_url else {}
+    told = sqlite("doctor", **settings)
+    assert re.search(rf"^login over https +{state} +.*{re.escape(says)}", told.stdout, re.MULTILINE)
+    assert told.exit_code == (4 if state == "no" else 0)
+    found = json.loads(sqlite("doctor", "--json", **settings).stdout)[-1]
+    assert (found["ok"], found["warn"]) == {"yes": (True, False), "warn": (True, True), "no": (False, False)}[state]
 
 
 def test_doctor_survives_a_database_out_of_reach(unsettled: Callable[..., Program]) -> None:

@@ -131,13 +131,15 @@ class Browser:
     def open(self, url: str, **rest: Any) -> requests.Response:
         return self._session.get(url, timeout=30, **rest)
 
-    def press(self, page: requests.Response, button: str, **fields: str) -> requests.Response:
+    def press(
+        self, page: requests.Response, button: str, headers: dict[str, str] | None = None, **fields: str
+    ) -> requests.Response:
         """Press the button of this label: send the form around it, to where that leads."""
         [form] = [each for each in re.findall(r"<form.*?</form>", page.text, re.DOTALL) if button in _label(each)]
         action = re.search(r'<form[^>]* action="([^"]*)"', form)
         url = requests.compat.urljoin(page.url, unescape(action[1]) if action else page.url)
         sent = {unescape(name): unescape(value) for name, value in re.findall(r'name="([^"]*)" value="([^"]*)"', form)}
-        return self._session.post(url, sent | fields, timeout=30)
+        return self._session.post(url, sent | fields, timeout=30, headers=headers)
 
     def log_in(self, subject: str) -> requests.Response:
         """From our login page to the provider, and back as the persona of this number."""
@@ -259,6 +261,16 @@ def test_the_command_ends_an_account_as_the_desk_does(demo: Demo, browser: Brows
     assert ended["receipt"]["sessions"] == 1
     assert ended["receipt"]["request_id"] == ended["exchange"]["request_id"]
     assert "scs_scim_" not in json.dumps(ended)
+    desk = browser.open(f"{demo.desk}/").text
+    [_, latest, *_] = desk.partition('aria-label="Receipts"')[2].split("<tr>")[1:]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", latest)
+    assert cells[1:] == [GRACE.username, "deactivated", "token:demo", "1"], "the desk knows of what it did not do"
+
+
+def test_without_a_session_no_time_is_told_in_which_one_ended(demo: Demo, browser: Browser) -> None:
+    assert browser.me() == 303
+    told = demo.second_terminal("demo", "deactivate", GRACE.username)
+    assert told.stdout.splitlines()[-1] == f"{GRACE.username} may not log in any more, and was not logged in."
 
 
 @pytest.mark.parametrize(
@@ -317,6 +329,32 @@ def test_the_desk_takes_no_form_of_anybody_elses(demo: Demo, browser: Browser) -
         desk = browser.open(f"{demo.desk}/")
         assert browser.press(desk, "Deactivate Grace Hopper", token=token).status_code == 400
     assert browser.me() == 200
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("label", ["HR desk", "Identity provider"])
+def test_its_pages_take_nothing_from_a_page_of_elsewhere(
+    demo: Demo, browser: Browser, label: str, said: dict[str, str]
+) -> None:
+    page = browser.open(f"{demo.desk}/" if label == "HR desk" else f"{demo.server}/login")
+    if label == "Identity provider":
+        page = browser.press(page, "Continue with")
+    button = "Deactivate Grace Hopper" if label == "HR desk" else "Grace Hopper"
+    ours = {"Origin": "/".join(page.url.split("/")[:3]), "Sec-Fetch-Site": "same-origin"}
+    refused = browser.press(page, button, headers=ours | said, sub=GRACE.subject)
+    assert (refused.status_code, refused.text) == (403, "A page of another site sent this.\n")
+    assert browser.me() == 303
+    assert browser.press(page, button, headers=ours, sub=GRACE.subject).status_code == 200, "its own pages may"
 
 
 # ----------------------------------------------------------------------------------- starting and stopping

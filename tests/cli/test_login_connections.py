@@ -236,7 +236,7 @@ def test_a_login_is_removed_and_the_sender_stays(program: Program, scim: Scim, h
     program("user", "create", "ada@example.com")
     program("user", "link", "ada@example.com", "--connection", "company", "--subject", "s-1")
     told = program.json("connection", "remove", "company", "--login-only")
-    assert told == {"name": "company", "removed": True, "people_logged_out": 0, "identities": 1, "tokens": 0}
+    assert told == {"name": "company", "removed": True, "people_logged_out": 1, "identities": 1, "tokens": 0}
     assert program.json("connection", "show", "company")["login"] is None
     assert Scim(house.app.wsgi_app, token).get("/Users").status == 200
     assert program.json("user", "access", "ada@example.com")["identities"] == []
@@ -266,10 +266,13 @@ def test_a_subject_is_linked_and_unlinked_by_hand(program: Program, add: Any) ->
     assert program.json(*link) == {"id": ada, "connection": "company", "subject": "s-1"}
     [identity] = program.json("user", "access", ada)["identities"]
     assert (identity["connection"], identity["subject"], identity["method"]) == ("company", "s-1", "by hand")
-    taken = "This identity, or another of this connection, is linked to an account already."
-    assert program.refused(1, *link) == taken
-    assert program.refused(1, *link[:-1], "s-2") == taken
-    assert program.refused(1, "user", "link", "eve@example.com", *link[3:]) == taken
+    assert program.json(*link)["subject"] == "s-1", "said twice is said once"
+    assert program.refused(1, *link[:-1], "s-2") == (
+        "The account is another subject of this connection; undo that link first."
+    )
+    assert program.refused(1, "user", "link", "eve@example.com", *link[3:]) == (
+        "This subject is linked to another account; undo that link first."
+    )
     undo = ("user", "unlink", "ada@example.com", "--connection", "company")
     assert program.json(*undo) == {"id": ada, "connection": "company", "subject": "s-1", "linked": False}
     assert program.refused(3, *undo) == "The account is not linked to company."
@@ -317,10 +320,34 @@ def test_a_good_connection_passes_and_tells_what_the_console_must_contain(
     assert all(ok for ok, _ in found.values())
     assert found["keys"][1] == f"1 at {idp.url('jwks')}"
     assert login["redirect_uri"] in found["provider's console must contain"][1]
+    assert "the address in the browser" in found["redirect URI"][1], "the port may be another"
     assert "set SCIM_SERVER_BASE_URL" in found["redirect URI"][1]
     assert idp.counts == {"discovery": 1, "jwks": 1}
     secure = checks(program, base_url="https://accounts.example.com")
     assert secure["redirect URI"] == (True, f"https://accounts.example.com/sso/{login['id']}/callback")
+
+
+def warnings(program: Program, **settings: str) -> dict[str, str]:
+    result = program("connection", "test", "company", provider_networks="127.0.0.0/8", **settings)
+    assert result.exit_code == 0, result.output
+    return dict(re.findall(r"^(.*?) +warn +(.*)$", result.stdout, re.MULTILINE))
+
+
+def test_what_may_be_meant_is_a_warning_and_no_failure(sqlite: Program, secret: str, idp: HostileProvider) -> None:
+    given = ["--kind", "oidc", "--client-id", "ours", "--client-secret-file", secret, "--issuer", idp.issuer]
+    told = sqlite("connection", "add", "company", "--domains", "example.com", *given)
+    assert told.stderr.splitlines()[-1] == (
+        "SCIM_SERVER_BASE_URL is not set: at login the address in the browser stands in place of http://127.0.0.1:8000."
+    )
+    idp.transport = {"discovery": Trouble(headers={"Date": formatdate(usegmt=True)})}
+    assert warnings(sqlite, base_url="https://accounts.example.com") == {}
+    assert list(warnings(sqlite)) == ["redirect URI"]
+    assert "for localhost only" in warnings(sqlite, base_url="http://accounts.example.com")["redirect URI"]
+    idp.transport = {"discovery": Trouble(headers={"Date": "noon"})}
+    assert "does not tell its time" in warnings(sqlite, base_url="https://accounts.example.com")["clock"]
+    listed = json.loads(sqlite("connection", "test", "company", "--json", provider_networks="127.0.0.0/8").stdout)
+    assert [each["check"] for each in listed if each["warn"]] == ["clock", "redirect URI"]
+    assert all(each["ok"] for each in listed)
 
 
 @pytest.mark.parametrize(

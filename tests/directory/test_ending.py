@@ -399,7 +399,8 @@ def test_with_a_connection_goes_all_that_its_people_hold(place: Place) -> None:
     assert attempts.take(place.other.database, state) is None
     assert confirmed(app, held.confirm).status_code == 400
     assert chosen(app, person, held.choices[0]).status_code == 400
-    assert person.receipts()[0]["cause"] == "connection removed"
+    receipt = person.receipts()[0]
+    assert (receipt["cause"], receipt["sessions"]) == ("connection removed", len(sessions_held))
     assert person.scim.get("/Users").status == 401, "its sender is gone too"
 
 
