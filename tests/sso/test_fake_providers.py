@@ -12,6 +12,7 @@ from scim_server.directory import accounts
 from scim_server.directory.actor import at_command_line
 from scim_server.directory.store.transaction import write
 from sso.errors import Sentence
+from sso.providers.oauth import OAuthProvider, Site
 from tests.directory.desk import rows
 from tests.idp import bitbucket, github
 from tests.idp.bitbucket import Bitbucket, BitbucketPerson
@@ -207,7 +208,8 @@ def _at(provider: GitHub) -> Callable[..., None]:
     """github.com itself, reached at the fake."""
 
     def init(self: Any, desk: Any) -> None:
-        self.desk, self.site, self.api = desk, provider.base, provider.api
+        site = Site(provider.base, provider.api, "/login/oauth/authorize", "/login/oauth/access_token", ())
+        OAuthProvider.__init__(self, desk, site)
 
     return init
 
