@@ -15,13 +15,25 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scim_server.directory import ending, personal_tokens, tenants
+from scim_server.directory import (
+    connections,
+    ending,
+    identities,
+    links,
+    personal_tokens,
+    sso_connections,
+    standing,
+    tenants,
+)
 from scim_server.directory.actor import at_command_line
+from scim_server.directory.identities import Proof
+from scim_server.directory.sso_connections import SsoSettings
 from scim_server.directory.store.engine import Database
 from scim_server.directory.store.transaction import read, write
 from tests.directory.credentials import opened, program
-from tests.directory.remote import Remote
+from tests.directory.remote import Remote as Sender
 from tests.running import GROUP, USER, Running, serve
+from tests.sso.remote import Remote
 
 SESSIONS, TOKENS = 50, 20
 CONNECTIONS = 14  # kept alive: over so many, both workers are asked
@@ -108,28 +120,38 @@ def database(module_database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def client(running: Running) -> Remote:
-    return Remote(running)
+def client(running: Running) -> Sender:
+    return Sender(running)
 
 
 @dataclass(frozen=True)
 class Case:
     """Who is to be ended, by what."""
 
-    client: Remote
+    client: Sender
     running: Running
     name: str
     user: str
     group: str
+    link: str
 
 
-def lock(case: Case) -> None:
-    """The command line, in a process that is neither of the workers."""
-    folder = Path(case.running.environment["SCIM_SERVER_DATA_DIR"])
-    done = program(
-        case.running.environment["SCIM_SERVER_DATABASE_URL"], folder, "user", "lock", case.name, "--reason", "left"
-    )
-    assert done.exit_code == 0, done.stderr
+def typed(*words: str) -> Callable[[Case], None]:
+    """The command line, in a process that is neither of the workers; ``NAME`` stands for who is to be ended."""
+
+    def end(case: Case) -> None:
+        environment = case.running.environment
+        given = [each.replace("NAME", case.name) for each in words]
+        done = program(environment["SCIM_SERVER_DATABASE_URL"], Path(environment["SCIM_SERVER_DATA_DIR"]), *given)
+        assert done.exit_code == 0, done.stderr
+
+    return end
+
+
+def password_set(case: Case) -> None:
+    """The person opens a one-time link in a browser and chooses a password."""
+    answer = Remote(case.running.root).post(f"/password/{case.link}", password="a heron reads 9 maps")
+    assert answer.status == 303, answer
 
 
 OFF: dict[str, Any] = {"op": "replace", "path": "active", "value": False}
@@ -148,7 +170,16 @@ ENDS: dict[str, Callable[[Case], Any]] = {
     "PUT of the access group": lambda case: case.client.put(
         f"/Groups/{case.group}", {"schemas": [GROUP], "displayName": f"staff of {case.name}"}
     ),
-    "lock at the command line": lock,
+    "DELETE of the access group": lambda case: case.client.delete(f"/Groups/{case.group}"),
+    "user lock": typed("user", "lock", "NAME", "--reason", "left"),
+    "user deactivate": typed("user", "deactivate", "NAME"),
+    "user delete": typed("user", "delete", "NAME"),
+    "user sessions --revoke": typed("user", "sessions", "NAME", "--revoke"),
+    "user unlink": typed("user", "unlink", "NAME", "--connection", "idp of NAME"),
+    "connection remove": typed("connection", "remove", "idp of NAME"),
+    "tenant set --access-group": typed("tenant", "set", "--access-group", "others than NAME"),
+    "a password set by a link": password_set,
+    "admin grant": typed("admin", "grant", "NAME"),  # the last one: who is an admin then may not be shut out
 }
 
 
@@ -162,20 +193,27 @@ def hold(database: Database, tenant: str, user: str) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("end", ENDS)
 def test_nothing_that_is_asked_after_the_answer_is_let_in(
-    client: Remote, running: Running, database: Database, end: str
+    client: Sender, running: Running, database: Database, end: str
 ) -> None:
     tenant = tenants.ensure_default(database).id
     name = f"{end.replace(' ', '-')}@x.example"
     user = client.user(name)["id"]
     group = client.group(f"staff of {name}", user)["id"]
+    client.group(f"others than {name}")
     with write(database, at_command_line(tenant)) as tx:
         tenants.set_access_group(tx, group)
+        idp = connections.ensure(tx, f"idp of {name}")
+        sso = sso_connections.create(
+            tx, idp, "oidc", issuer="https://idp.example", client_id="rp", client_secret="", settings=SsoSettings()
+        )
+        identities.link(tx, sso.id, Proof(name, sso.issuer), standing.hold(tx, user).user, "by hand")
+        link, _ = links.issue(tx, user)
     credentials = hold(database, tenant, user)
     hammer = Hammer(running.root.removeprefix("http://"), credentials)
     with hammer.at_work():
         hammer.wait_until_each_was_shown()
         asked = time.perf_counter()
-        answer = ENDS[end](Case(client, running, name, user, group))
+        answer = ENDS[end](Case(client, running, name, user, group, link))
         answered = time.perf_counter()
         hammer.wait_until_each_was_shown(answered)
     assert answer is None or answer.status in (200, 204), answer.body
