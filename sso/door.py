@@ -99,8 +99,9 @@ class LoginDoor:
 
     def connections(self) -> list[SsoConnection]:
         """The login connections that a visitor may choose from."""
-        found = sso_connections.anywhere(self.database)
-        return found if self.multi else [each for each in found if each.tenant == self.default_tenant]
+        if self.multi:
+            return sso_connections.anywhere(self.database)
+        return sso_connections.every(self.read(self.default_tenant))
 
     def connection(self, identifier: str) -> SsoConnection:
         """The login connection of a path. Raises LoginRefused."""

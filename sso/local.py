@@ -19,7 +19,6 @@ from scim_server.directory import (
     local_login,
     logins,
     passwords,
-    tenants,
     throttle,
 )
 from scim_server.directory.errors import NotFound
@@ -158,7 +157,7 @@ def set_password(token: str) -> Response:
         password_hash, seen = passwords.hashed(password), visit("link")
     try:
         with door.write(link.tenant) as tx:
-            person = hold(tx, link.user.id)
+            hold(tx, link.user.id)  # before the link, in the order of whoever ends the account
             links.use(tx, link)
             accounts.set_password(tx, link.user.id, password_hash)
             person = hold(tx, link.user.id)
@@ -193,9 +192,10 @@ def _is_confirmation(attempt: attempts.Attempt) -> bool:
 
 def _candidates(door: LoginDoor, username: str) -> list[_Where]:
     """The accounts of a name: one, or one for each tenant where there are several."""
-    among = [each.id for each in tenants.every(door.database)] if door.multi else [door.default_tenant]
-    found = ((each, local_login.named(door.read(each), username)) for each in among)
-    return [_Where(tenant, candidate) for tenant, candidate in found if candidate is not None][:_MOST_TENANTS]
+    if door.multi:
+        return [_Where(*each) for each in local_login.anywhere(door.database, username, _MOST_TENANTS)]
+    candidate = local_login.named(door.read(door.default_tenant), username)
+    return [] if candidate is None else [_Where(door.default_tenant, candidate)]
 
 
 def _matching(found: list[_Where], password: str) -> list[_Where]:

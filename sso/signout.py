@@ -11,9 +11,8 @@ from urllib.parse import urlencode
 
 from flask import Response, jsonify, request
 
-from scim_server.directory import attempts, ending, identities, linking, sessions
+from scim_server.directory import attempts, ending, identities, linking, logout_tokens, sessions
 from scim_server.directory.errors import NotFound, Refused
-from scim_server.directory.logout_tokens import take as take_logout_token
 from scim_server.directory.sessions import Session
 from scim_server.directory.sso_connections import SsoConnection
 from scim_server.directory.store.transaction import Tx
@@ -66,16 +65,21 @@ def back_channel(connection: str) -> Response:
     try:
         with door.at_provider():
             found = _openid(door, sso).logout_token(_one_field("logout_token"))
-        jti, until = str(found["jti"]), instant(datetime.fromtimestamp(claims.number(found, "exp") + 60, UTC))
         with door.write(sso.tenant) as tx:
-            if not take_logout_token(tx, sso.id, jti, until):
-                raise BadToken("replay")
+            _take_once(tx, sso, found)
             _end_by_provider(tx, sso, found)
     except BadToken as error:
         return _refusal(400, f"The logout token does not count: {error.reason}.")
     except LoginRefused as error:
         return _busy(error) or _refusal(400, f"The logout token cannot be checked: {error.reason}.")
     return Response(status=200)
+
+
+def _take_once(tx: Tx, sso: SsoConnection, found: Mapping[str, Any]) -> None:
+    """Remember a provider's token until it has expired. Raises BadToken when it was taken before."""
+    until = instant(datetime.fromtimestamp(claims.number(found, "exp") + claims.LEEWAY, UTC))
+    if not logout_tokens.take(tx, sso.id, str(found["jti"]), until):
+        raise BadToken("replay")
 
 
 def _end_by_provider(tx: Tx, sso: SsoConnection, found: Mapping[str, Any]) -> None:
@@ -166,10 +170,8 @@ def _check_revocation(door: LoginDoor, sso: SsoConnection, token: str) -> None:
         raise BadToken("typ")
     here = f"{root()}/sso/{sso.id}/global-token-revocation"
     claims.check_revocation_token(signed, Expected(sso.issuer, here, time.time()))
-    until = instant(datetime.fromtimestamp(claims.number(signed.claims, "exp") + claims.LEEWAY, UTC))
     with door.write(sso.tenant) as tx:
-        if not take_logout_token(tx, sso.id, str(signed.claims["jti"]), until):
-            raise BadToken("replay")
+        _take_once(tx, sso, signed.claims)
 
 
 def _person(tx: Tx, sso: SsoConnection, named: dict[str, object]) -> str | None:

@@ -23,16 +23,6 @@ _STAYING = Statement(f"""
     SELECT a.id, r.guarded FROM accounts a CROSS JOIN resources r
     WHERE a.tenant = :tenant AND a.role IN {_ADMINS} AND (a.locked_from IS NULL OR a.locked_until <= :now)
       AND r.tenant = a.tenant AND r.id = a.id AND r.deleted IS NULL AND r.active""")
-_INSIDE = Statement("""
-    WITH RECURSIVE up (origin, group_id) AS (
-      SELECT m.member_id, m.group_id FROM memberships m WHERE m.tenant = :tenant AND m.member_id IN ({ids})
-      UNION
-      SELECT up.origin, m.group_id FROM up CROSS JOIN memberships m
-      WHERE m.tenant = :tenant AND m.member_id = up.group_id AND m.member_kind = 'Group'
-        AND EXISTS (SELECT 1 FROM resources u WHERE u.tenant = :tenant AND u.id = up.group_id AND u.deleted IS NULL)
-    )
-    SELECT DISTINCT up.origin FROM up CROSS JOIN resources g
-    WHERE up.group_id = :gate AND g.tenant = :tenant AND g.id = up.group_id AND g.deleted IS NULL""")
 _BELOW = Statement("""
     WITH RECURSIVE down (id) AS (
       SELECT r.id FROM resources r WHERE r.tenant = :tenant AND r.id IN ({ids})
@@ -51,7 +41,7 @@ def keep_an_admin(tx: Tx, leaving: Sequence[str]) -> None:
     tx.one(_LOCK_TENANT)  # or two admins could each rely on the other while both are ended
     staying = {row[0]: row[1] for row in tx.all(_STAYING, now=tx.now) if row[0] not in leaving}
     gate = standing.access_group(tx)
-    if not (staying if gate is None else any(staying.values()) or _inside(tx, staying, gate)):
+    if not (staying if gate is None else any(staying.values()) or standing.inside(tx, staying, gate)):
         raise Refused(
             "This is the last active admin of the tenant, who cannot be deactivated, locked, deleted, demoted or taken "
             "out of the access group. Make another admin first: scim-server admin grant USERNAME"
@@ -72,13 +62,9 @@ def end_outsiders(tx: Tx, gone: Iterable[str]) -> None:
     tx.one(_LOCK_TENANT)  # or two who close one of two ways in could each rely on the other's
     gate = standing.access_group(tx)
     people = [row[0] for row in tx.all(_BELOW, ids=_ids(gone))]
-    outside = sorted(set(people) - _inside(tx, people, gate))
+    outside = sorted(set(people) - standing.inside(tx, people, gate))
     keep_an_admin(tx, outside)
     ending.end(tx, outside, "left the access group")
-
-
-def _inside(tx: Tx, people: Iterable[str], gate: str | None) -> set[str]:
-    return {row[0] for row in tx.all(_INSIDE, ids=_ids(people), gate=gate)}
 
 
 def _ids(ids: Iterable[str]) -> str:

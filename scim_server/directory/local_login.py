@@ -12,7 +12,7 @@ from ..protocol.render import name_of
 from ..protocol.schemas import USER
 from . import standing
 from .standing import Standing
-from .store.engine import Statement
+from .store.engine import Database, Statement
 from .store.transaction import Tx
 
 EVERYONE, BREAK_GLASS_ONLY, OFF = "everyone", "break_glass_only", "off"
@@ -23,6 +23,11 @@ _BY_NAME = Statement("""
     SELECT r.id, a.password_hash, r.guarded FROM resources r
     LEFT JOIN accounts a ON a.tenant = r.tenant AND a.id = r.id
     WHERE r.tenant = :tenant AND r.kind = 'User' AND r.name = :name AND r.deleted IS NULL""")
+# CROSS JOIN: a look-up by name in each tenant, not a walk through all people.
+_ANYWHERE = Statement("""
+    SELECT t.id, r.id, a.password_hash, r.guarded FROM tenants t CROSS JOIN resources r
+    LEFT JOIN accounts a ON a.tenant = r.tenant AND a.id = r.id
+    WHERE r.tenant = t.id AND r.kind = 'User' AND r.name = :name AND r.deleted IS NULL ORDER BY t.id LIMIT :most""")
 _BY_ID = Statement("""
     SELECT r.id, a.password_hash, r.guarded FROM resources r
     LEFT JOIN accounts a ON a.tenant = r.tenant AND a.id = r.id
@@ -49,6 +54,14 @@ def folded(username: str) -> str:
 def named(tx: Tx, username: str) -> Candidate | None:
     """The account with this username; NUL is in nobody's, and PostgreSQL takes none."""
     return None if "\0" in username else _candidate(tx.one(_BY_NAME, name=folded(username)))
+
+
+def anywhere(database: Database, username: str, most: int) -> list[tuple[str, Candidate]]:
+    """The accounts with this username in whatever tenant: the name is all that a visitor has given."""
+    if "\0" in username:
+        return []
+    rows = database.run(_ANYWHERE, {"name": folded(username), "most": most}).rows
+    return [(row[0], Candidate(row[1], row[2], bool(row[3]))) for row in rows]
 
 
 def of(tx: Tx, user_id: str) -> Candidate | None:

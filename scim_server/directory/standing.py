@@ -6,6 +6,10 @@ ended is refused wherever it is shown; no handler can forget to ask (design deci
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import orjson
+
 from ..protocol.render import Stored
 from .errors import NotFound, Refused
 from .ids import is_id
@@ -24,18 +28,18 @@ _HOLD = Statement("""
     SELECT r.kind, r.id, r.version, r.created, r.modified, r.body, r.active, r.guarded FROM resources r
     WHERE r.tenant = :tenant AND r.id = :id AND r.kind = 'User' AND r.deleted IS NULL {lock r}""")
 _ACCOUNT = Statement("""
-    SELECT a.epoch, a.role, a.password_hash, a.locked_from, a.locked_until, a.lock_reason FROM accounts a
+    SELECT a.epoch, a.role, a.password_hash, a.locked_from, a.locked_until FROM accounts a
     WHERE a.tenant = :tenant AND a.id = :id""")
 _GATE = Statement("SELECT t.access_group FROM tenants t WHERE t.id = :tenant")
 _INSIDE = Statement("""
-    WITH RECURSIVE up (group_id) AS (
-      SELECT m.group_id FROM memberships m WHERE m.tenant = :tenant AND m.member_id = :id
+    WITH RECURSIVE up (origin, group_id) AS (
+      SELECT m.member_id, m.group_id FROM memberships m WHERE m.tenant = :tenant AND m.member_id IN ({ids})
       UNION
-      SELECT m.group_id FROM up CROSS JOIN memberships m
+      SELECT up.origin, m.group_id FROM up CROSS JOIN memberships m
       WHERE m.tenant = :tenant AND m.member_id = up.group_id AND m.member_kind = 'Group'
         AND EXISTS (SELECT 1 FROM resources u WHERE u.tenant = :tenant AND u.id = up.group_id AND u.deleted IS NULL)
     )
-    SELECT 1 FROM up CROSS JOIN resources g
+    SELECT DISTINCT up.origin FROM up CROSS JOIN resources g
     WHERE up.group_id = :gate AND g.tenant = :tenant AND g.id = up.group_id AND g.deleted IS NULL""")
 
 
@@ -71,7 +75,7 @@ class Standing:
 
     def __init__(self, user: Stored, *, active: bool, guarded: bool, account: tuple[object, ...] | None) -> None:
         self.user, self.active, self.guarded = user, active, guarded
-        epoch, role, password_hash, locked_from, locked_until, _ = account or (0, None, None, None, None, None)
+        epoch, role, password_hash, locked_from, locked_until = account or (0, None, None, None, None)
         self.epoch = int(str(epoch))
         self.role = _text(role)
         self.password_hash = _text(password_hash)
@@ -107,7 +111,12 @@ def require(tx: Tx, standing: Standing) -> None:
 def is_inside(tx: Tx, user_id: str) -> bool:
     """Whether a person is in the group that gives access, or the tenant has none."""
     gate = access_group(tx)
-    return gate is None or tx.one(_INSIDE, id=user_id, gate=gate) is not None
+    return gate is None or user_id in inside(tx, [user_id], gate)
+
+
+def inside(tx: Tx, ids: Iterable[str], gate: str | None) -> set[str]:
+    """Those of people and groups that are in a group, directly or by nesting: one statement for all of them."""
+    return {row[0] for row in tx.all(_INSIDE, ids=orjson.dumps(list(ids)).decode(), gate=gate)}
 
 
 def access_group(tx: Tx) -> str | None:

@@ -168,7 +168,7 @@ def test_a_busy_database_is_told_on_the_login_page_itself(
     def busy(*_: object) -> None:
         raise Unavailable("busy")
 
-    monkeypatch.setattr(sso_connections, "anywhere", busy)
+    monkeypatch.setattr(sso_connections, "every", busy)
     page = visit().goes(Place(f"{site.root}/login"))
     assert page.get_by_role("heading").inner_text() == Sentence.UNAVAILABLE.title
 

@@ -1,6 +1,6 @@
 """How people get in, beside their providers: locks, roles, the last admin, break-glass, the group that gives access."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -17,7 +17,6 @@ from scim_server.protocol.senders import Sender
 from tests.directory.credentials import (
     GOOD,
     REFUSED,
-    SETTINGS,
     Browser,
     Held,
     Person,
@@ -37,26 +36,10 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OFF = {"op": "replace", "path": "active", "value": False}
 
 
-@pytest.fixture(scope="module")
-def homes(module_database_url: str) -> Iterator[tuple[House, House]]:
-    """Two processes of the server on one database."""
-    one, other = House(module_database_url, **SETTINGS), House(module_database_url, **SETTINGS)
-    yield one, other
-    one.close()
-    other.close()
-
-
 @pytest.fixture
 def person(homes: tuple[House, House]) -> Person:
     """Somebody in a tenant of their own."""
     return Person(homes[0], f"account-{next(NAMES)}@x.example")
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    """Time stands still, until a test moves it."""
-    with time_machine.travel(datetime.now(UTC), tick=False) as traveller:
-        yield traveller
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -12,7 +11,7 @@ import time_machine
 
 from scim_server.directory import audit, links, minting, personal_tokens
 from scim_server.directory.errors import NotFound
-from tests.directory.credentials import PASSWORD, SETTINGS, Browser, Person, with_session, with_token
+from tests.directory.credentials import PASSWORD, Browser, Person, with_session, with_token
 from tests.directory.desk import rows, statements
 from tests.directory.remote import CLIENTS, at_once
 from tests.running import House, Scim
@@ -22,26 +21,10 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEW = "nine lanterns on 2 boats"
 
 
-@pytest.fixture(scope="module")
-def homes(module_database_url: str) -> Iterator[tuple[House, House]]:
-    """Two processes of the server on one database."""
-    one, other = House(module_database_url, **SETTINGS), House(module_database_url, **SETTINGS)
-    yield one, other
-    one.close()
-    other.close()
-
-
 @pytest.fixture
 def person(homes: tuple[House, House]) -> Person:
     """Somebody in a tenant of their own."""
     return Person(homes[0], f"link-{next(NAMES)}@x.example")
-
-
-@pytest.fixture
-def clock() -> Iterator[time_machine.Traveller]:
-    """Time stands still, until a test moves it."""
-    with time_machine.travel(datetime.now(UTC), tick=False) as traveller:
-        yield traveller
 
 
 def works(person: Person, link: str) -> bool:

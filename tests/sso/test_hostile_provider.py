@@ -55,19 +55,6 @@ class Stage:
         assert f"{recorded['step']}: {recorded['reason']}" == f"{line['step']}: {line['reason']}"
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[HostileProvider]:
-    with HostileProvider() as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(shared: HostileProvider) -> Iterator[HostileProvider]:
-    shared.reset()
-    yield shared
-    shared.reset()
-
-
 @pytest.fixture
 def stage(database_url: str, provider: HostileProvider) -> Iterator[Stage]:
     house = House(database_url, provider_networks=LOOPBACK)

@@ -49,12 +49,6 @@ class Stage:
 
 
 @pytest.fixture
-def provider() -> Iterator[HostileProvider]:
-    with HostileProvider() as made:
-        yield made
-
-
-@pytest.fixture
 def opened(database_url: str) -> Iterator[House]:
     house = House(database_url, provider_networks=LOOPBACK)
     yield house
