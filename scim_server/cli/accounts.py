@@ -159,6 +159,8 @@ def password_link(key: str, tenant_name: str, as_json: bool) -> None:
     show({"link": f"{root(found)}/password/{text}", "expires": expires}, as_json=as_json)
     if not as_json:
         click.echo("Hand it over now: it cannot be shown again.", err=True)
+        if not found.base_url:  # `run --port` is told to the server alone
+            click.echo("Its host and port are a guess where SCIM_SERVER_BASE_URL is not set.", err=True)
 
 
 @user.command("password-clear")

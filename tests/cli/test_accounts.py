@@ -161,6 +161,7 @@ def test_a_moment_that_is_none_is_told_with_an_example(sqlite: Program, moment: 
 def test_a_password_link_is_shown_once_and_takes_the_place_of_earlier_ones(
     program: Program, house: House, ada: str
 ) -> None:
+    assert "are a guess" in program("user", "password-link", ada).stderr
     first = program.json("user", "password-link", ada)["link"]
     assert first.startswith("http://127.0.0.1:8000/password/scs_link_")
     result = program("user", "password-link", ada, base_url="https://accounts.example.com", invite_expire_hours="2")
